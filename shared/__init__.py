@@ -1,0 +1,1 @@
+"""What every service may use: contracts, delivery, persistence, security and reference data."""
