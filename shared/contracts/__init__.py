@@ -1,0 +1,1 @@
+"""All that crosses a service boundary: the envelope, the event models and their registry."""
