@@ -9,7 +9,7 @@ A *classification* says who may see a field outside the service that owns it:
 
 import re
 from enum import IntEnum, StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
@@ -60,7 +60,7 @@ def _described(description: str, classification: Classification, constraints: di
 def classification_of(field: FieldInfo) -> Classification | None:
     """The classification a field was declared with, or None if its author forgot it."""
     extra = field.json_schema_extra
-    value = extra.get(CLASSIFICATION_KEYWORD) if isinstance(extra, dict) else None
+    value = cast("dict[str, object]", extra).get(CLASSIFICATION_KEYWORD) if isinstance(extra, dict) else None
     return Classification(str(value)) if value is not None else None
 
 
@@ -135,7 +135,7 @@ class Money(EventData):
 
 
 class Category(IntEnum):
-    """Category of a concern in the Intensive Support Framework; a person confirms it, a score only suggests."""
+    """Category of a concern in the Intensive Support Framework: a score suggests it, a person confirms it."""
 
     NONE = 0
     MINOR = 1

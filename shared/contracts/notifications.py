@@ -1,8 +1,9 @@
 """What notify says about messages to stakeholders. Topic ``quality.notifications.v1``."""
 
-from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
+
+from pydantic import AwareDatetime
 
 from shared.contracts.fields import ConcernIds, EventData, Line, ProviderRef, internal, partner, public
 
@@ -14,7 +15,7 @@ class Channel(StrEnum):
 
 
 class FailureCode(StrEnum):
-    """Why a message can never be delivered. A mail server that is down is not among them: that only delays."""
+    """Why a message can never be delivered. A mail server that is down is no such reason: it only delays."""
 
     RECIPIENT_REFUSED = "recipient_refused"
     MESSAGE_REFUSED = "message_refused"
@@ -39,11 +40,11 @@ class Notification(EventData):
 class NotificationDelivered(Notification):
     """The mail server accepted a message to a stakeholder."""
 
-    delivered_at: datetime = partner("Instant of acceptance, UTC.")
+    delivered_at: AwareDatetime = partner("Instant of acceptance, UTC.")
 
 
 class NotificationFailed(Notification):
     """A message to a stakeholder was refused for good; nobody tries again unless an operator says so."""
 
-    failed_at: datetime = partner("Instant of the refusal, UTC.")
+    failed_at: AwareDatetime = partner("Instant of the refusal, UTC.")
     failure: FailureCode = internal("Why.")

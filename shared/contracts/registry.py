@@ -1,7 +1,10 @@
 """Every event type there is: its name, topic, model and who publishes it. All else is derived from here."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
+from typing import Any, get_args
 
 from pydantic import BaseModel
 
@@ -66,18 +69,32 @@ class EventSpec:
 
     @property
     def classification(self) -> Classification:
-        """An event is as narrow as its narrowest field."""
-        return max(_classifications(self.model), key=lambda c: c.rank)
+        """An event is as narrow as its narrowest field, however deep that lies."""
+        return _narrowest(self.model)
 
 
-def _classifications(model: type[BaseModel]) -> list[Classification]:
-    found: list[Classification] = []
+@cache
+def _narrowest(model: type[BaseModel]) -> Classification:
+    return max(_classifications(model), key=lambda classification: classification.rank)
+
+
+def _classifications(model: type[BaseModel]) -> Iterator[Classification]:
     for name, field in model.model_fields.items():
         classification = classification_of(field)
         if classification is None:
-            raise TypeError(f"{model.__name__}.{name} has no classification: declare it with public/partner/internal")
-        found.append(classification)
-    return found
+            raise TypeError(
+                f"{model.__name__}.{name} has no classification: declare it with public/partner/internal"
+            )
+        yield classification
+        for nested in _models_in(field.annotation):
+            yield from _classifications(nested)
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models_in(argument)
 
 
 EVENTS: tuple[EventSpec, ...] = (
@@ -92,7 +109,9 @@ EVENTS: tuple[EventSpec, ...] = (
     EventSpec("investment.proposed", 1, Topic.INVESTMENTS, "funding", InvestmentProposed, "proposal_id"),
     EventSpec("investment.adjusted", 1, Topic.INVESTMENTS, "funding", InvestmentAdjusted, "adjustment_id"),
     EventSpec("investment.declined", 1, Topic.INVESTMENTS, "funding", InvestmentDeclined, "proposal_id"),
-    EventSpec("notification.delivered", 1, Topic.NOTIFICATIONS, "notify", NotificationDelivered, "notification_id"),
+    EventSpec(
+        "notification.delivered", 1, Topic.NOTIFICATIONS, "notify", NotificationDelivered, "notification_id"
+    ),
     EventSpec("notification.failed", 1, Topic.NOTIFICATIONS, "notify", NotificationFailed, "notification_id"),
 )
 
