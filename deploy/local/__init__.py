@@ -1,0 +1,1 @@
+"""The one-machine runtime: embedded PostgreSQL, a Kafka broker, a mail sink and the four services."""
