@@ -1,3 +1,3 @@
 """What every test can ask for; the fixtures themselves live in `tests/fixtures`."""
 
-pytest_plugins = ["tests.fixtures.infrastructure"]
+pytest_plugins = ["tests.fixtures.infrastructure", "tests.fixtures.services"]

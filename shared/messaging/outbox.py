@@ -1,0 +1,113 @@
+"""The outbox: events saved in the transaction of the change they tell of, numbered without a gap."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import cast
+from uuid import UUID
+
+from shared.contracts.fields import EventData
+from shared.contracts.registry import MAX_VALUE_BYTES, EventSpec, by_model
+from shared.persistence.pool import Connection
+
+#: Channel on which a relay hears that there is something to send. Only a hint: it also polls.
+WAKE_CHANNEL = "outbox"
+
+
+class EventTooLarge(ValueError):
+    """An event is larger than any topic takes. It is refused while the change can still be refused with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """An event to be saved; its sequence is given by the outbox."""
+
+    id: UUID
+    data: EventData
+    #: ODS code of the provider it is about.
+    key: str
+    time: datetime
+    correlation_id: UUID
+    causation_id: UUID | None
+    traceparent: str
+
+    @property
+    def spec(self) -> EventSpec:
+        """Its entry in the registry."""
+        return by_model(type(self.data))
+
+    @property
+    def subject(self) -> str:
+        """Id of the aggregate it is about."""
+        return str(getattr(self.data, self.spec.subject_field))
+
+
+async def save(connection: Connection, source: str, events: Sequence[NewEvent]) -> None:
+    """Save events in the caller's transaction, in this order, in one statement.
+
+    The counters' rows stay locked until the transaction ends, so call it last, and once. ``source`` is the
+    CloudEvents source, ``/<office>/<service>``. Raises EventTooLarge, before anything is written.
+    """
+    if not events:
+        return
+    values = [_value(event) for event in events]
+    await connection.execute(
+        """
+        with incoming as materialized (
+            select * from unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[],
+                                 $8::uuid[], $9::uuid[], $10::text[], $11::text[])
+                with ordinality as i (event_id, type, subject, topic, key, time, correlation_id, causation_id,
+                                      traceparent, data, place)
+        ),
+        counters as (
+            insert into outbox_counters as c (topic, key, last_sequence)
+            select topic, key, count(*) from incoming group by topic, key order by topic, key
+            on conflict (topic, key) do update set last_sequence = c.last_sequence + excluded.last_sequence
+            returning topic, key, last_sequence
+        ),
+        numbered as (
+            select i.*, c.last_sequence - count(*) over whole + row_number() over within as sequence
+            from incoming i join counters c using (topic, key)
+            window whole as (partition by topic, key), within as (partition by topic, key order by place)
+        )
+        insert into outbox (event_id, type, source, subject, topic, key, sequence, time, correlation_id,
+                            causation_id, traceparent, data)
+        select event_id, type, $1, subject, topic, key, sequence, time, correlation_id, causation_id,
+               traceparent, data
+        from numbered order by place""",
+        source,
+        [event.id for event in events],
+        [event.spec.type for event in events],
+        [event.subject for event in events],
+        [event.spec.topic.value for event in events],
+        [event.key for event in events],
+        [event.time for event in events],
+        [event.correlation_id for event in events],
+        # asyncpg's stubs do not allow for a null in an array; PostgreSQL and asyncpg do.
+        cast("list[UUID]", [event.causation_id for event in events]),
+        [event.traceparent for event in events],
+        values,
+    )
+    await connection.execute("select pg_notify($1, '')", WAKE_CHANNEL)
+
+
+def _value(event: NewEvent) -> str:
+    value = event.data.model_dump_json()
+    if (size := len(value.encode())) > MAX_VALUE_BYTES:
+        raise EventTooLarge(
+            f"{event.spec.type} of {event.subject} has {size} bytes; at most {MAX_VALUE_BYTES} can be sent"
+        )
+    return value
+
+
+async def prune(connection: Connection, before: datetime, limit: int = 10_000) -> int:
+    """Delete up to ``limit`` rows sent before an instant; returns how many. Unsent rows are never deleted."""
+    deleted = await connection.execute(
+        """
+        delete from outbox where position in (
+            select position from outbox where sent_at < $1 order by sent_at limit $2
+        )""",
+        before,
+        limit,
+    )
+    return int(deleted.split()[-1])

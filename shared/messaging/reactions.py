@@ -1,0 +1,148 @@
+"""How a service reacts to events: it loads what a batch touches, decides one event after the other, saves all.
+
+    reactions = Reactions(load=store.load_for, save=store.save)
+
+    @reactions.on(ConcernRated)
+    def concern_rated(work: Workspace, event: Received[ConcernRated], reacting: Reacting) -> None:
+        ...
+
+Handlers are plain functions on what was loaded: no I/O, so a batch costs one statement per table and a failing
+event is known by name.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+from uuid import UUID, uuid5
+
+from uuid_utils.compat import uuid7
+
+from shared.contracts.envelope import Envelope
+from shared.contracts.fields import EventData
+from shared.contracts.registry import Topic, by_model
+from shared.messaging.outbox import NewEvent
+from shared.observability import tracing
+from shared.persistence.pool import Connection
+
+D = TypeVar("D", bound=EventData, covariant=True)
+W = TypeVar("W")
+
+
+@dataclass(frozen=True, slots=True)
+class Received(Generic[D]):
+    """An event as a handler sees it."""
+
+    envelope: Envelope
+    data: D
+
+    @property
+    def id(self) -> UUID:
+        """Id of the event."""
+        return self.envelope.id
+
+    @property
+    def actor(self) -> str:
+        """How the history names this event as the cause of a change."""
+        return f"event:{self.envelope.id}"
+
+
+@dataclass(slots=True)
+class Reacting:
+    """What a handler may use of its surroundings: the batch's instant, ids that a repeat gives again, events out."""
+
+    now: datetime
+    cause: Envelope
+    events: list[NewEvent] = field(default_factory=list[NewEvent])
+
+    def new_id(self, purpose: str) -> UUID:
+        """An id for something this event brings about: the same event and purpose give the same id."""
+        return uuid5(self.cause.id, purpose)
+
+    def emit(self, data: EventData, *, correlation_id: UUID | None = None) -> UUID:
+        """Add an event about the same provider, caused by this one; returns its id."""
+        event = NewEvent(
+            id=uuid7(),
+            data=data,
+            key=self.cause.key,
+            time=self.now,
+            correlation_id=correlation_id or self.cause.correlationid,
+            causation_id=self.cause.id,
+            traceparent=tracing.child_of(self.cause.traceparent),
+        )
+        self.events.append(event)
+        return event.id
+
+
+class Reactions(Generic[W]):
+    """The events a service reacts to, and how it loads and saves what the reactions work on."""
+
+    def __init__(
+        self,
+        *,
+        load: Callable[[Connection, Sequence[Received[EventData]]], Awaitable[W]],
+        save: Callable[[Connection, W], Awaitable[None]],
+    ) -> None:
+        self._load = load
+        self._save = save
+        self._handlers: dict[type[EventData], Callable[[W, Received[Any], Reacting], None]] = {}
+
+    def on(
+        self, model: type[D]
+    ) -> Callable[[Callable[[W, Received[D], Reacting], None]], Callable[[W, Received[D], Reacting], None]]:
+        """Register the handler of one event type. Raises ValueError if it has one already."""
+
+        def register(
+            handler: Callable[[W, Received[D], Reacting], None],
+        ) -> Callable[[W, Received[D], Reacting], None]:
+            if model in self._handlers:
+                raise ValueError(f"{model.__name__} has a handler already")
+            self._handlers[model] = handler
+            return handler
+
+        return register
+
+    @property
+    def topics(self) -> list[Topic]:
+        """Topics that hold an event this service reacts to, in a fixed order."""
+        return sorted({by_model(model).topic for model in self._handlers})
+
+    @property
+    def event_types(self) -> list[str]:
+        """CloudEvents types this service reacts to."""
+        return sorted(by_model(model).type for model in self._handlers)
+
+    def handles(self, data: EventData | None) -> bool:
+        """True if there is a handler for this event."""
+        return type(data) in self._handlers
+
+    async def apply(
+        self, connection: Connection, events: Sequence[tuple[Envelope, EventData]], now: datetime
+    ) -> list[NewEvent]:
+        """Apply events, in order, in the caller's transaction; returns the events they bring about.
+
+        Raises ReactionFailed, which names the event, if a handler fails.
+        """
+        received = [Received(envelope, data) for envelope, data in events]
+        work = await self._load(connection, received)
+        emitted: list[NewEvent] = []
+        for event in received:
+            reacting = Reacting(now, event.envelope, emitted)
+            try:
+                self._handlers[type(event.data)](work, event, reacting)
+            except Exception as error:
+                raise ReactionFailed(event.id, event.envelope.type) from error
+        await self._save(connection, work)
+        return emitted
+
+
+class ReactionFailed(Exception):
+    """A handler could not apply an event. The cause is chained."""
+
+    def __init__(self, event_id: UUID, event_type: str) -> None:
+        super().__init__(f"event {event_id} of type {event_type} cannot be applied")
+        self.event_id = event_id
+        self.event_type = event_type
+
+
+AnyReactions = Reactions[Any]

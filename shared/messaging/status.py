@@ -1,0 +1,52 @@
+"""How delivery stands in one service's database: what is unsent, held, stopped or dead."""
+
+from dataclasses import asdict, dataclass
+
+from shared.observability import metrics
+from shared.persistence.pool import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryStatus:
+    """A snapshot. Ages are in seconds; 0 if there is nothing to be old."""
+
+    outbox_depth: int
+    outbox_oldest_s: float
+    events_published: int
+    relay_stopped_keys: int
+    held_events: int
+    held_oldest_s: float
+    dead_letters: int
+
+    def as_dict(self) -> dict[str, float]:
+        """For JSON."""
+        return asdict(self)
+
+
+async def read(connection: Connection) -> DeliveryStatus:
+    """Read the status, in one statement."""
+    row = await connection.fetchrow(
+        """
+        select
+            (select count(*) from outbox where sent_at is null) as outbox_depth,
+            coalesce(extract(epoch from now() - (select min(saved_at) from outbox where sent_at is null)), 0)::float8
+                as outbox_oldest_s,
+            (select coalesce(sum(last_sequence), 0) from outbox_counters)::bigint
+                - (select count(*) from outbox where sent_at is null) as events_published,
+            (select count(*) from relay_stops) as relay_stopped_keys,
+            (select count(*) from held_events) as held_events,
+            coalesce(extract(epoch from now() - (select min(held_at) from held_events)), 0)::float8 as held_oldest_s,
+            (select count(*) from dead_letters) as dead_letters"""
+    )
+    assert row is not None  # an aggregate always gives one row
+    return DeliveryStatus(**dict(row))
+
+
+def observe(status: DeliveryStatus) -> None:
+    """Show a snapshot as metrics."""
+    metrics.OUTBOX_DEPTH.set(status.outbox_depth)
+    metrics.OUTBOX_OLDEST.set(status.outbox_oldest_s)
+    metrics.RELAY_STOPPED_KEYS.set(status.relay_stopped_keys)
+    metrics.HELD_EVENTS.set(status.held_events)
+    metrics.HELD_OLDEST.set(status.held_oldest_s)
+    metrics.DEAD_LETTERS.set(status.dead_letters)

@@ -1,0 +1,54 @@
+"""A transaction that saves state, history and events together."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from shared.contracts.fields import EventData
+from shared.messaging import outbox
+from shared.messaging.outbox import NewEvent
+from shared.observability import tracing
+from shared.persistence.pool import Connection, Pool
+
+
+class UnitOfWork:
+    """One transaction: its connection, its instant, and the events it will save at its end."""
+
+    def __init__(self, connection: Connection, source: str, now: datetime) -> None:
+        self.connection = connection
+        self.now = now
+        self._source = source
+        self._events: list[NewEvent] = []
+
+    def emit(self, data: EventData, *, key: str, correlation_id: UUID) -> UUID:
+        """Add an event about the provider ``key``; returns the event's id. It is saved when the work ends.
+
+        ``correlation_id`` is the concern that started the cycle, or the aggregate itself if none did.
+        """
+        event = NewEvent(
+            id=uuid7(),
+            data=data,
+            key=key,
+            time=self.now,
+            correlation_id=correlation_id,
+            causation_id=None,
+            traceparent=tracing.child_of(tracing.current()),
+        )
+        self._events.append(event)
+        return event.id
+
+    async def flush(self) -> None:
+        """Save the events. Called once, last, so that the counters are locked as briefly as can be."""
+        await outbox.save(self.connection, self._source, self._events)
+
+
+@asynccontextmanager
+async def unit_of_work(pool: Pool, source: str, now: datetime) -> AsyncGenerator[UnitOfWork]:
+    """Do a command's work in one transaction; all of it is saved, with its events, or nothing."""
+    async with pool.acquire() as connection, connection.transaction():
+        work = UnitOfWork(connection, source, now)
+        yield work
+        await work.flush()

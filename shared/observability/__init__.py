@@ -1,0 +1,1 @@
+"""What operations staff see: metrics, logs, trace context and health."""

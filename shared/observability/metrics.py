@@ -1,0 +1,55 @@
+"""Metrics every service has. Labels hold names from closed lists only: never an id, a code or a person."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_LATENCY = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+_BATCH = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000)
+
+EVENTS_CONSUMED = Counter(
+    "qc_events_consumed_total",
+    "Records taken in, by event type and result "
+    "(applied, ignored, duplicate, held, released, conflict, unreadable, breaks_contract).",
+    ["type", "result"],
+)
+EVENT_AGE = Histogram(
+    "qc_event_age_seconds",
+    "Age of an event when it was applied: from its time to the commit.",
+    ["type"],
+    buckets=_LATENCY,
+)
+BATCH_SIZE = Histogram("qc_batch_size_records", "Records in a batch.", buckets=_BATCH)
+BATCH_SECONDS = Histogram("qc_batch_seconds", "Time to apply and commit a batch.", buckets=_LATENCY)
+BATCH_FAILURES = Counter(
+    "qc_batch_failures_total",
+    "Batches rolled back and repeated, by cause (passing: database or network; event: cannot be applied).",
+    ["cause"],
+)
+CONSUMER_STOPPED = Gauge(
+    "qc_consumer_stopped", "1 while the consumer stands still because an event cannot be applied, else 0."
+)
+CONSUMER_LAG = Gauge("qc_consumer_lag_records", "Records in a topic not yet taken in.", ["topic"])
+HELD_EVENTS = Gauge("qc_held_events", "Events held because one before them is missing. Above 0 raises an alert.")
+HELD_OLDEST = Gauge("qc_held_oldest_age_seconds", "How long the oldest held event has waited; 0 if none is held.")
+DEAD_LETTERS = Gauge("qc_dead_letters", "Records in the dead letters.")
+
+EVENTS_SENT = Counter("qc_events_sent_total", "Events acknowledged by the broker, by event type.", ["type"])
+OUTBOX_DEPTH = Gauge("qc_outbox_depth", "Events saved and not yet acknowledged by the broker.")
+OUTBOX_OLDEST = Gauge("qc_outbox_oldest_age_seconds", "Age of the oldest event not yet acknowledged; 0 if none.")
+RELAY_LEADER = Gauge("qc_relay_leader", "1 if this process holds the relay's lock, else 0.")
+RELAY_STOPPED_KEYS = Gauge(
+    "qc_relay_stopped_keys",
+    "Keys that stand still because the broker refused a record. Above 0 raises an alert.",
+)
+RELAY_FAILURES = Counter("qc_relay_failures_total", "Times the relay lost the broker or the database and began anew.")
+
+HTTP_REQUESTS = Counter(
+    "qc_http_requests_total",
+    "HTTP requests, by method, route template and status.",
+    ["method", "route", "status"],
+)
+HTTP_SECONDS = Histogram(
+    "qc_http_request_seconds",
+    "Time to answer an HTTP request, by route template.",
+    ["method", "route"],
+    buckets=_LATENCY,
+)

@@ -1,0 +1,21 @@
+"""Which failures are those of a database or a network, and pass, and which are the data's fault, and stay."""
+
+import asyncpg
+
+_PASSING = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,  # the connection was closed under us
+    asyncpg.TransactionRollbackError,  # deadlock, serialisation: the same work succeeds when repeated
+    asyncpg.InsufficientResourcesError,  # disk full, out of memory, too many connections
+    asyncpg.OperatorInterventionError,  # shutdown, restart, cancelled statement
+    asyncpg.LockNotAvailableError,
+    asyncpg.InternalServerError,
+    asyncpg.PostgresSystemError,
+    OSError,  # sockets; includes ConnectionError and TimeoutError
+)
+
+
+def is_passing(error: BaseException) -> bool:
+    """True if the same work may succeed when it is simply done again later."""
+    # asyncpg calls a value it cannot encode an interface error too; that one is the value's fault.
+    return isinstance(error, _PASSING) and not isinstance(error, ValueError)

@@ -1,0 +1,185 @@
+"""Commands over HTTP: one transaction each, and the same answer when the same request is sent again."""
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Protocol
+
+import asyncpg
+import stamina
+from fastapi import Depends, Header, Request, Response
+from pydantic import BaseModel
+
+from shared.messaging.unit_of_work import UnitOfWork, unit_of_work
+from shared.persistence.pool import Connection, Pool
+from shared.security.callers import Caller
+from shared.security.roles import Permission
+from shared.web.callers import allowed
+from shared.web.etags import etag
+from shared.web.problems import Unavailable, Unprocessable
+
+#: How long the answer to a command with an Idempotency-Key is kept.
+KEEP_ANSWERS = timedelta(days=7)
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=100,
+        pattern=r"^[A-Za-z0-9._:-]+$",
+        description="Any text of your own, new for each command: a repeat with the same key gets the first answer "
+        "and changes nothing.",
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a command answers."""
+
+    body: BaseModel
+    status: int = 200
+    #: Version of what was changed, for the ``ETag``.
+    version: int | None = None
+    #: Path of what was made.
+    location: str | None = None
+
+    def response(self) -> Response:
+        """As an HTTP response."""
+        headers: dict[str, str] = {}
+        if self.version is not None:
+            headers["ETag"] = etag(self.version)
+        if self.location is not None:
+            headers["Location"] = self.location
+        return Response(self.body.model_dump_json(), self.status, headers, media_type="application/json")
+
+
+class Command:
+    """One request to change something: who sends it, when, and how to carry it out."""
+
+    def __init__(self, *, request: Request, body: bytes, caller: Caller, key: str | None) -> None:
+        self.caller = caller
+        self.now = datetime.now(UTC)
+        self._key = key
+        self._pool = pool_of(request)
+        self._source = host_of(request).source
+        self._hash = _hash(request, body)
+
+    async def run(self, act: Callable[[UnitOfWork], Awaitable[Answer]]) -> Response:
+        """Carry the command out in one transaction, or give the saved answer if it was carried out before.
+
+        A problem raised by ``act`` rolls everything back, the key too: the corrected request may use it again.
+        Raises Unprocessable if the key came with another request before.
+        """
+        response: Response | None = None
+        # Two commands may lock rows in different orders; the one that is rolled back is simply done again.
+        async for attempt in stamina.retry_context(on=asyncpg.TransactionRollbackError, attempts=4, wait_initial=0.02):
+            with attempt:
+                response = await self._once(act)
+        assert response is not None  # the last attempt raises
+        return response
+
+    async def _once(self, act: Callable[[UnitOfWork], Awaitable[Answer]]) -> Response:
+        async with unit_of_work(self._pool, self._source, self.now) as work:
+            if self._key is not None and (saved := await self._claim(work.connection, self._key)) is not None:
+                return saved
+            response = (await act(work)).response()
+            if self._key is not None:
+                await self._save(work.connection, self._key, response)
+            return response
+
+    async def _claim(self, connection: Connection, key: str) -> Response | None:
+        claimed = await connection.fetchval(
+            """
+            insert into idempotency_keys (caller, key, request_hash) values ($1, $2, $3)
+            on conflict do nothing returning true""",
+            self.caller.subject,
+            key,
+            self._hash,
+        )
+        if claimed:
+            return None
+        row = await connection.fetchrow(
+            "select request_hash, status, headers, body from idempotency_keys where caller = $1 and key = $2",
+            self.caller.subject,
+            key,
+        )
+        assert row is not None  # answers are pruned after days, not between two statements
+        if row["request_hash"] != self._hash:
+            raise Unprocessable(
+                "This Idempotency-Key came with another request before; use a new one for a new command.",
+                errors=[("header.Idempotency-Key", "was used for another request")],
+            )
+        headers = {**row["headers"], "Idempotency-Replayed": "true"}
+        return Response(row["body"], row["status"], headers, media_type="application/json")
+
+    async def _save(self, connection: Connection, key: str, response: Response) -> None:
+        kept = {name: response.headers[name] for name in ("etag", "location") if name in response.headers}
+        await connection.execute(
+            "update idempotency_keys set status = $3, headers = $4, body = $5 where caller = $1 and key = $2",
+            self.caller.subject,
+            key,
+            response.status_code,
+            kept,
+            bytes(response.body).decode(),
+        )
+
+
+def command(permission: Permission) -> Callable[..., Awaitable[Command]]:
+    """A dependency that gives the command if the caller has the permission; else 401 or 403.
+
+    Use it as ``command: Annotated[Command, Depends(command(Permission.MANAGE_CONCERNS))]``.
+    """
+
+    async def build(
+        request: Request,
+        caller: Annotated[Caller, Depends(allowed(permission))],
+        idempotency_key: IdempotencyKey = None,
+    ) -> Command:
+        return Command(request=request, body=await request.body(), caller=caller, key=idempotency_key)
+
+    return build
+
+
+class Host(Protocol):
+    """What requests need of the service that hosts them, as ``app.state.service``."""
+
+    #: The pool, or None while the database has not been reached yet.
+    pool: Pool | None
+    #: CloudEvents source of the service.
+    source: str
+
+
+def host_of(request: Request) -> Host:
+    """The service that hosts a request."""
+    return request.app.state.service
+
+
+def pool_of(request: Request) -> Pool:
+    """The service's pool. Raises Unavailable while the database has not been reached yet."""
+    pool = host_of(request).pool
+    if pool is None:
+        raise Unavailable(
+            "The service is still waiting for its database; send the same request again.", headers={"Retry-After": "1"}
+        )
+    return pool
+
+
+async def prune_answers(connection: Connection, now: datetime) -> None:
+    """Forget answers that are older than KEEP_ANSWERS."""
+    await connection.execute("delete from idempotency_keys where created_at < $1", now - KEEP_ANSWERS)
+
+
+def _hash(request: Request, body: bytes) -> bytes:
+    digest = hashlib.sha256()
+    for part in (
+        request.method.encode(),
+        request.url.path.encode(),
+        request.url.query.encode(),
+        request.headers.get("if-match", "").encode(),
+        body,
+    ):
+        digest.update(len(part).to_bytes(8, "big") + part)
+    return digest.digest()

@@ -1,0 +1,65 @@
+"""What happens around every request: its trace, its measure and the limit of its size."""
+
+import time
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shared.observability import metrics, tracing
+from shared.web.problems import answer
+
+#: Largest body any endpoint takes, in bytes: a register of some ten thousand rows.
+MAX_BODY_BYTES = 8 * 1024 * 1024
+
+
+class _BodyTooLarge(Exception):
+    pass
+
+
+class RequestMiddleware:
+    """Begins the trace, counts and times by route template, and refuses bodies that are too large with 413."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one ASGI connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = {name: value for name, value in scope["headers"] if name in (b"traceparent", b"content-length")}
+        traceparent = tracing.begin(headers.get(b"traceparent", b"").decode("latin-1") or None)
+        started = time.perf_counter()
+        status, received = 500, 0
+
+        async def counted() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > MAX_BODY_BYTES:
+                raise _BodyTooLarge
+            return message
+
+        async def observed(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"traceresponse", traceparent.encode())]
+            await send(message)
+
+        try:
+            length = headers.get(b"content-length", b"0")
+            if length.isdigit() and int(length) > MAX_BODY_BYTES:
+                raise _BodyTooLarge
+            await self._app(scope, counted, observed)
+        except _BodyTooLarge:
+            refusal = answer(413, f"The body has more than {MAX_BODY_BYTES} bytes; send it in several parts.")
+            await refusal(scope, receive, observed)
+        finally:
+            route = getattr(scope.get("route"), "path", "unmatched")
+            # The method is the caller's text: only those of HTTP become a label.
+            method = scope["method"] if scope["method"] in _METHODS else "other"
+            metrics.HTTP_REQUESTS.labels(method, route, str(status)).inc()
+            metrics.HTTP_SECONDS.labels(method, route).observe(time.perf_counter() - started)
+
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
