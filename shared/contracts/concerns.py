@@ -36,9 +36,7 @@ class ConcernScope(EventData):
     """Where a concern lies: provider × site × programme × learner group × standards."""
 
     provider: ProviderRef = public("The provider the concern is about.")
-    site_code: OdsCode | None = public(
-        "ODS code of the site, if the concern is about one site.", default=None
-    )
+    site_code: OdsCode | None = public("ODS code of the site, if the concern is about one site.", default=None)
     programme: Line = partner("Specialty or programme, such as “General surgery”.")
     learner_group: LearnerGroup = partner("The learners it concerns.")
     standard_set: Line = public("Version of the standard set the numbers refer to.")

@@ -34,9 +34,9 @@ class Envelope(BaseModel):
     source: Annotated[str, StringConstraints(pattern=r"^/[a-z0-9-]{1,60}/[a-z0-9-]{1,60}$")] = Field(
         description="`/<office>/<service>` that published it."
     )
-    type: Annotated[
-        str, StringConstraints(pattern=r"^uk\.nhs\.quality\.[a-z]+(\.[a-z]+)+\.v[1-9][0-9]*$")
-    ] = Field(description="`uk.nhs.quality.<aggregate>.<past tense>.v<major>`.")
+    type: Annotated[str, StringConstraints(pattern=r"^uk\.nhs\.quality\.[a-z]+(\.[a-z]+)+\.v[1-9][0-9]*$")] = Field(
+        description="`uk.nhs.quality.<aggregate>.<past tense>.v<major>`."
+    )
     subject: Annotated[str, StringConstraints(min_length=1, max_length=100)] = Field(
         description="Id of the aggregate the event is about."
     )
@@ -45,16 +45,15 @@ class Envelope(BaseModel):
         description="`$id` of the JSON Schema of the data."
     )
     key: OdsCode = Field(
-        alias="partitionkey", description="ODS code of the provider: all that happens to one is in order."
+        validation_alias="partitionkey",
+        description="ODS code of the provider: all that happens to one is in order.",
     )
     sequence: int = Field(
         ge=1,
         le=2**63 - 1,
         description="Number of the event among those of its topic, source and key: 1, 2, 3 … without a gap.",
     )
-    correlationid: UUID = Field(
-        description="The concern that started the cycle, or the aggregate if none did."
-    )
+    correlationid: UUID = Field(description="The concern that started the cycle, or the aggregate if none did.")
     causationid: UUID | None = Field(
         default=None, description="Id of the event this one reacts to; none if a person or a clock caused it."
     )
@@ -104,9 +103,7 @@ def read_envelope(key: bytes | None, headers: RawHeaders) -> Envelope:
     if media_type != CONTENT_TYPE:
         raise UnreadableRecord(f"header content-type is {media_type!r}, expected {CONTENT_TYPE!r}")
     if not attributes.get("type", "").startswith(TYPE_PREFIX):
-        raise UnreadableRecord(
-            f"header ce_type is {attributes.get('type')!r}, expected a type {TYPE_PREFIX}…"
-        )
+        raise UnreadableRecord(f"header ce_type is {attributes.get('type')!r}, expected a type {TYPE_PREFIX}…")
     try:
         # By alias only: a header called ce_key must not stand in for ce_partitionkey.
         envelope = Envelope.model_validate_strings(attributes, by_alias=True, by_name=False)

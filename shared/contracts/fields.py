@@ -129,9 +129,7 @@ class Money(EventData):
     """A sum of money."""
 
     pence: Pence = partner("Integer pence; negative is money taken away from the provider.")
-    currency: Annotated[str, StringConstraints(pattern=r"^GBP$")] = public(
-        "ISO 4217 code; always GBP.", default="GBP"
-    )
+    currency: Annotated[str, StringConstraints(pattern=r"^GBP$")] = public("ISO 4217 code; always GBP.", default="GBP")
 
 
 class Category(IntEnum):

@@ -39,9 +39,7 @@ class Investment(EventData):
 class InvestmentProposed(Investment):
     """An adjustment was proposed, by the policy or by a person, and waits for another person's approval."""
 
-    policy_version: Line | None = partner(
-        "Version of the policy; none if a person proposed it.", default=None
-    )
+    policy_version: Line | None = partner("Version of the policy; none if a person proposed it.", default=None)
     reasons: ReasonCodes = partner("Rules of the policy that led to the amount, in the order applied.")
     proposed_on: date = partner("Day of the proposal.")
 

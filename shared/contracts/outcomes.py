@@ -28,9 +28,7 @@ class Finding(EventData):
     finding_id: UUID = partner("The finding.")
     kind: FindingKind = public("Which of the four kinds it is.")
     standard: StandardNumber = public("Number of the standard it is measured against.")
-    due_on: date | None = partner(
-        "Day by which the provider must answer, for the mandatory kinds.", default=None
-    )
+    due_on: date | None = partner("Day by which the provider must answer, for the mandatory kinds.", default=None)
 
 
 class OutcomeRecorded(EventData):
@@ -47,9 +45,7 @@ class OutcomeRecorded(EventData):
         "Highest category among these concerns when the outcome was recorded.", default=None
     )
     standard_set: Line = public("Version of the standard set the findings refer to.")
-    findings: Annotated[list[Finding], Field(max_length=200)] = public(
-        "Findings, in the order of the report."
-    )
+    findings: Annotated[list[Finding], Field(max_length=200)] = public("Findings, in the order of the report.")
     agreed_by_roles: Annotated[list[PanelRole], Field(min_length=2, max_length=40)] = public(
         "Roles that agreed to the outcome, one entry a person; the lay partner is always among them."
     )

@@ -82,9 +82,7 @@ def _classifications(model: type[BaseModel]) -> Iterator[Classification]:
     for name, field in model.model_fields.items():
         classification = classification_of(field)
         if classification is None:
-            raise TypeError(
-                f"{model.__name__}.{name} has no classification: declare it with public/partner/internal"
-            )
+            raise TypeError(f"{model.__name__}.{name} has no classification: declare it with public/partner/internal")
         yield classification
         for nested in _models_in(field.annotation):
             yield from _classifications(nested)
@@ -109,9 +107,7 @@ EVENTS: tuple[EventSpec, ...] = (
     EventSpec("investment.proposed", 1, Topic.INVESTMENTS, "funding", InvestmentProposed, "proposal_id"),
     EventSpec("investment.adjusted", 1, Topic.INVESTMENTS, "funding", InvestmentAdjusted, "adjustment_id"),
     EventSpec("investment.declined", 1, Topic.INVESTMENTS, "funding", InvestmentDeclined, "proposal_id"),
-    EventSpec(
-        "notification.delivered", 1, Topic.NOTIFICATIONS, "notify", NotificationDelivered, "notification_id"
-    ),
+    EventSpec("notification.delivered", 1, Topic.NOTIFICATIONS, "notify", NotificationDelivered, "notification_id"),
     EventSpec("notification.failed", 1, Topic.NOTIFICATIONS, "notify", NotificationFailed, "notification_id"),
 )
 
