@@ -113,7 +113,7 @@ def _settings(folder: Path, endpoints: list[Endpoint], index: int) -> dict[str, 
     replicas = min(3, count)
     in_sync = 2 if replicas == 3 else 1
     voters = ",".join(f"{i}@{ports.LOOPBACK}:{endpoint.controller}" for i, endpoint in enumerate(endpoints))
-    settings: dict[str, str | int] = {
+    return {
         "process.roles": "broker,controller",
         "node.id": index,
         "controller.quorum.voters": voters,
@@ -140,16 +140,12 @@ def _settings(folder: Path, endpoints: list[Endpoint], index: int) -> dict[str, 
         "log.cleaner.dedupe.buffer.size": 8 * 1024 * 1024,
         "num.network.threads": 2,
         "num.io.threads": 4,
+        # A killed broker's partitions move, or it may come back itself, after 3 s instead of 9.
+        "broker.session.timeout.ms": 3000,
+        "broker.heartbeat.interval.ms": 500,
+        "controller.quorum.fetch.timeout.ms": 1500,
+        "controller.quorum.election.timeout.ms": 500,
     }
-    if count > 1:
-        # A killed broker's partitions move after 3 s instead of 9.
-        settings |= {
-            "broker.session.timeout.ms": 3000,
-            "broker.heartbeat.interval.ms": 500,
-            "controller.quorum.fetch.timeout.ms": 1500,
-            "controller.quorum.election.timeout.ms": 500,
-        }
-    return settings
 
 
 def _format(properties: list[Path], cluster_id: str, program: Path, class_path: str) -> None:

@@ -39,11 +39,7 @@ class Choice:
         """What to call it in front of people."""
         if self.kind == "apache":
             return f"Apache Kafka {java.kafka_version()}"
-        return (
-            "the embedded Kafka-protocol broker (Tansu)"
-            if self.kind == "embedded"
-            else f"Kafka at {self.bootstrap}"
-        )
+        return "the embedded Kafka-protocol broker (Tansu)" if self.kind == "embedded" else f"Kafka at {self.bootstrap}"
 
     @property
     def client_environment(self) -> dict[str, str]:
@@ -63,9 +59,7 @@ def choose(asked: str = "auto", *, brokers: int = 1) -> Choice:
         raise UserError(f"--brokers must be from 1 to {MAXIMUM_BROKERS}, not {brokers}.")
     choice = _choose(asked)
     if brokers > 1 and choice.kind != "apache":
-        raise UserError(
-            f"--brokers {brokers} needs Apache Kafka, but the broker is {choice.title}: {choice.reason}."
-        )
+        raise UserError(f"--brokers {brokers} needs Apache Kafka, but the broker is {choice.title}: {choice.reason}.")
     return choice
 
 
@@ -80,7 +74,8 @@ def _choose(asked: str) -> Choice:
         elif java.maven() is None and not (asked == "apache" and java.jars_are_there()):
             lacking = "no mvn is on the PATH"
         if lacking is None:
-            return Choice("apache", f"{found} and so is Maven" if asked == "auto" else found, java=program)
+            reason = f"{found} and so is Maven" if asked == "auto" else "--kafka apache was asked for"
+            return Choice("apache", reason, java=program)
         if asked == "apache":
             raise UserError(
                 f"--kafka apache needs Java {java.MINIMUM_JAVA} or newer and Maven, but {lacking}: "

@@ -34,9 +34,7 @@ def java() -> tuple[Path | None, str]:
     if program is None:
         return None, "no java is on the PATH"
     try:
-        result = subprocess.run(
-            [program, "-version"], capture_output=True, text=True, check=False, timeout=30
-        )
+        result = subprocess.run([program, "-version"], capture_output=True, text=True, check=False, timeout=30)
     except (OSError, subprocess.TimeoutExpired):
         return None, f"{program} does not run"
     # openjdk version "17.0.15" 2025-04-15; before Java 9 it was "1.8.0_292".
@@ -77,8 +75,7 @@ def kafka_jars() -> Path:
     program = maven()
     if program is None:
         raise UserError(
-            "Apache Kafka's jars have to be fetched and mvn is not on the PATH: "
-            "install Maven or use --kafka embedded."
+            "Apache Kafka's jars have to be fetched and mvn is not on the PATH: install Maven or use --kafka embedded."
         )
     unfinished = folder.with_name(f"{folder.name}.{os.getpid()}")
     try:

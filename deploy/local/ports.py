@@ -97,7 +97,8 @@ def free_ports(count: int) -> list[int]:
 def accepts_connections(port: int) -> bool:
     """Whether something accepts TCP connections on `port` of the loopback address."""
     try:
-        with socket.create_connection((LOOPBACK, port), timeout=1):
-            return True
+        with socket.create_connection((LOOPBACK, port), timeout=1) as connection:
+            # Where nobody listens, a connection can by chance be given the same port and meet itself.
+            return connection.getsockname() != connection.getpeername()
     except OSError:
         return False

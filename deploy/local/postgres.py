@@ -12,10 +12,10 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import os
-import secrets
 import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -215,28 +215,19 @@ def _programs(user: str | None) -> Path:
 
 
 def _data_folder(data: Path, user: str | None) -> Path:
-    """The folder of the cluster, which `user` owns and can reach; if it is elsewhere, `data` links to it."""
+    """Where the cluster is, or is to be made: `data`, or if `user` can't get there, a folder that `data` links to."""
     try:
-        if user is None:
-            data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        data.parent.mkdir(parents=True, exist_ok=True)
+        if user is None or (not data.is_symlink() and _can_use(user, data.parent, "-x")):
             return data
-        if data.is_symlink() and data.exists():
-            return data.resolve()
-        data.mkdir(parents=True, exist_ok=True)
-        shutil.chown(data, user, process.group_of(user))
-        data.chmod(0o700)
-        if _can_use(user, data, "-w"):
-            return data
-        data.rmdir()
         folder = ROOT_STATE / hashlib.sha256(str(data).encode()).hexdigest()[:16]
-        # No link leads to it any more, so its data were given up.
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+        ROOT_STATE.mkdir(parents=True, exist_ok=True)
         ROOT_STATE.chmod(0o755)
-        shutil.chown(folder, user, process.group_of(user))
-        folder.chmod(0o700)
-        data.symlink_to(folder)
-        return folder
+        if not data.is_symlink():
+            # The data folder was removed and made anew, so what it once led to was given up.
+            shutil.rmtree(folder, ignore_errors=True)
+            data.symlink_to(folder)
+        return data.resolve()
     except OSError as error:
         raise UserError(
             f"PostgreSQL's data folder {data} can't be made ({error.strerror}): "
@@ -258,23 +249,22 @@ def _can_use(user: str, path: Path, test: str) -> bool:
 
 
 def _initdb(programs: Path, folder: Path, *, user: str | None, password: str, durable: bool) -> None:
-    # A run cut short leaves files that initdb would refuse to add to.
-    for leftover in folder.iterdir():
-        shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+    """Make a cluster beside `folder` and move it there once it is complete."""
+    if folder.exists() and any(folder.iterdir()):
+        raise UserError(f"{folder} holds something else than PostgreSQL's data: set QC_DATA_DIR to another folder.")
     account = {"user": user, "group": process.group_of(user), "extra_groups": []} if user else {}
-    password_file = folder.with_name(f".{folder.name}.{secrets.token_hex(8)}")
-    if user is not None:
-        password_file = Path("/tmp") / f"quality-cycle-{secrets.token_hex(16)}"
-    descriptor = os.open(password_file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            file.write(password)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as name:
+        workshop = Path(name)
+        password_file = workshop / "password"
+        password_file.touch(mode=0o600)
+        password_file.write_text(password, encoding="ascii")
         if user is not None:
-            shutil.chown(password_file, user)
+            for path in (workshop, password_file):
+                shutil.chown(path, user, process.group_of(user))
         result = subprocess.run(
             [
                 str(programs / "initdb"),
-                f"--pgdata={folder}",
+                f"--pgdata={workshop / 'data'}",
                 f"--username={SUPERUSER}",
                 f"--pwfile={password_file}",
                 "--auth=scram-sha-256",
@@ -286,17 +276,14 @@ def _initdb(programs: Path, folder: Path, *, user: str | None, password: str, du
                 "--no-instructions",
                 *(() if durable else ("--no-sync",)),
             ],
-            cwd=folder,
+            cwd=workshop,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
             **account,  # pyright: ignore[reportArgumentType, reportCallIssue]
         )
-    finally:
-        password_file.unlink(missing_ok=True)
-    if result.returncode != 0:
-        said = result.stdout.strip().splitlines() or ["nothing"]
-        raise ProcessFailed(
-            f"initdb failed in {folder} with exit code {result.returncode}, saying {said[-1]!r}."
-        )
+        if result.returncode != 0:
+            said = result.stdout.strip().splitlines() or ["nothing"]
+            raise ProcessFailed(f"initdb failed for {folder} (exit code {result.returncode}), saying {said[-1]!r}.")
+        (workshop / "data").rename(folder)

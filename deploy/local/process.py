@@ -58,7 +58,9 @@ def _started(pid: int) -> str | None:
         except OSError:
             return None
         state, *rest = stat.rpartition(")")[2].split()
-        return None if state in "ZX" else f"{boot}/{rest[18]}"
+        threads, start = int(rest[16]), rest[18]
+        # The main thread of a killed process may be gone while others still hold its ports and files.
+        return None if state in "ZX" and threads <= 1 else f"{boot}/{start}"
     try:
         handle = psutil.Process(pid)
         return None if handle.status() == psutil.STATUS_ZOMBIE else f"{handle.create_time():.2f}"
@@ -93,6 +95,8 @@ class RunningProcess:
     command: Command
     id: ProcessId
     popen: subprocess.Popen[bytes]
+    #: Length of the log before it started, in bytes.
+    log_start: int = 0
 
     @property
     def name(self) -> str:
@@ -128,6 +132,7 @@ def start(command: Command) -> RunningProcess:
     if command.user is not None:
         account = {"user": command.user, "group": group_of(command.user), "extra_groups": []}
     with command.log.open("ab") as log:
+        log_start = log.tell()
         try:
             popen = subprocess.Popen(
                 list(command.argv),
@@ -142,7 +147,12 @@ def start(command: Command) -> RunningProcess:
             )
         except OSError as error:
             raise ProcessFailed(f"{command.name} can't be started ({error}).") from error
-    return RunningProcess(command, ProcessId(popen.pid, _started(popen.pid) or "ended at once"), popen)
+    return RunningProcess(command, ProcessId(popen.pid, _started(popen.pid) or "ended at once"), popen, log_start)
+
+
+def current() -> ProcessId:
+    """This process itself."""
+    return ProcessId(os.getpid(), _started(os.getpid()) or "unknown")
 
 
 def group_of(user: str) -> int:
@@ -168,34 +178,36 @@ def stop(process: ProcessId, number: signal.Signals, grace: float) -> None:
 
     Does nothing if the process has ended, even if its id now belongs to another one.
     """
-    handle = process.psutil()
-    if handle is None:
-        return
-    # Remembered before it ends: afterwards nothing says that they were its children.
-    try:
-        descendants = handle.children(recursive=True)
-    except psutil.NoSuchProcess:
-        descendants = []
-    _send(handle, number)
-    deadline = time.monotonic() + grace
-    while process.is_running() and time.monotonic() < deadline:
-        time.sleep(POLL_INTERVAL)
-    if process.is_running():
-        _send(handle, signal.SIGKILL)
-    # psutil knows a descendant by its start time too, so a reused id is not signalled.
-    for descendant in descendants:
-        _send(descendant, signal.SIGKILL)
-    while process.is_running():
-        time.sleep(POLL_INTERVAL)
+    _stop([(process, number, grace)])
 
 
-def stop_together(processes: Sequence[RunningProcess]) -> None:
-    """End processes that need no order among them: all are asked at once, then each is given its grace."""
-    for one in processes:
-        if (handle := one.id.psutil()) is not None:
-            _send(handle, one.command.stop_signal)
-    for one in processes:
-        one.stop()
+def stop_together(processes: Sequence[tuple[ProcessId, Command]]) -> None:
+    """End processes that need no order among them: all are asked at once, and each is given its own grace."""
+    _stop([(one, command.stop_signal, command.stop_grace) for one, command in processes])
+
+
+def _stop(targets: Sequence[tuple[ProcessId, signal.Signals, float]]) -> None:
+    asked: list[tuple[ProcessId, psutil.Process, list[psutil.Process], float]] = []
+    for one, number, grace in targets:
+        handle = one.psutil()
+        if handle is None:
+            continue
+        # Remembered before it ends: afterwards nothing says that they were its children.
+        descendants: list[psutil.Process] = []
+        with contextlib.suppress(psutil.NoSuchProcess):
+            descendants = handle.children(recursive=True)
+        _send(handle, number)
+        asked.append((one, handle, descendants, time.monotonic() + grace))
+    for one, handle, descendants, deadline in asked:
+        while one.is_running() and time.monotonic() < deadline:
+            time.sleep(POLL_INTERVAL)
+        if one.is_running():
+            _send(handle, signal.SIGKILL)
+        # psutil knows a descendant by its start time too, so a reused id is not signalled.
+        for descendant in descendants:
+            _send(descendant, signal.SIGKILL)
+        while one.is_running():
+            time.sleep(POLL_INTERVAL)
 
 
 def _send(handle: psutil.Process, number: signal.Signals) -> None:
@@ -212,21 +224,15 @@ def wait_until(ready: Callable[[], bool], process: RunningProcess, *, timeout: f
     while not ready():
         code = process.exit_code()
         if code is not None:
-            raise ProcessFailed(
-                f"{process.name} ended with exit code {code} while starting{last_words(process.command.log)}."
-            )
+            raise ProcessFailed(f"{process.name} ended with exit code {code} while starting{_last_words(process)}.")
         if time.monotonic() > deadline:
-            raise ProcessFailed(
-                f"{process.name} was not ready after {timeout:.0f} s{last_words(process.command.log)}."
-            )
+            raise ProcessFailed(f"{process.name} was not ready after {timeout:.0f} s{_last_words(process)}.")
         time.sleep(POLL_INTERVAL)
 
 
-def last_words(log: Path) -> str:
-    """The last line of a log and where to read on, as the end of a sentence."""
-    try:
-        lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    except OSError:
-        lines = []
+def _last_words(running: RunningProcess) -> str:
+    """The last line it logged and where to read on, as the end of a sentence."""
+    log = running.command.log
+    lines = log.read_bytes()[running.log_start :].decode(errors="replace").strip().splitlines()
     said = f', having said "{lines[-1].strip()[:200]}"' if lines else ""
     return f"{said} (log: {log})"

@@ -35,9 +35,7 @@ async def test_the_broker_gives_back_what_was_sent_to_it(kafka: Kafka) -> None:
     await producer.start()
     await producer.send_and_wait("test.servers", b"value", key=b"key")
     await producer.stop()
-    consumer = AIOKafkaConsumer(
-        "test.servers", bootstrap_servers=kafka.bootstrap, auto_offset_reset="earliest"
-    )
+    consumer = AIOKafkaConsumer("test.servers", bootstrap_servers=kafka.bootstrap, auto_offset_reset="earliest")
     await consumer.start()
     record = await consumer.getone()
     await consumer.stop()

@@ -1,0 +1,60 @@
+"""`qc token`: a token for the services of this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
+
+from deploy.local import paths, secret_values
+from deploy.local.errors import UserError
+from shared.security import tokens
+from shared.security.roles import Role
+
+DEFAULT_OFFICE = "east-midlands"
+
+
+def token(
+    role: Annotated[list[Role], typer.Option(help="What the caller may do; give it again for a second role.")],
+    subject: Annotated[str | None, typer.Option(help="The caller's opaque id; by default made of the role.")] = None,
+    hours: Annotated[float, typer.Option(min=0.01, max=24 * 365, help="How long it is valid.")] = 12,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of the bare token.")] = False,
+) -> None:
+    """Make a token signed with this stack's own secret, for `Authorization: Bearer`.
+
+    In production tokens come from an OIDC issuer instead.
+    """
+    name = subject or default_subject(role[0])
+    now = datetime.now(UTC)
+    made = tokens.issue(
+        secret=_secret(),
+        subject=name,
+        roles=role,
+        office=os.environ.get("QC_OFFICE", DEFAULT_OFFICE),
+        audience=os.environ.get("QC_JWT_AUDIENCE", "quality-cycle"),
+        now=now,
+        valid_for=timedelta(hours=hours),
+    )
+    if not as_json:
+        typer.echo(made)
+        return
+    expires = (now + timedelta(hours=hours)).isoformat(timespec="seconds")
+    typer.echo(json.dumps({"token": made, "subject": name, "roles": [str(one) for one in role], "expires_at": expires}))
+
+
+def default_subject(role: Role) -> str:
+    """The opaque id of the first holder of a role, such as `quality-officer-1`."""
+    return f"{role.value.replace('_', '-')}-1"
+
+
+def _secret() -> str:
+    if secret := os.environ.get("QC_JWT_SECRET"):
+        return secret
+    folder = paths.data_dir()
+    known = secret_values.load(folder)
+    if known is None:
+        raise UserError(f"There is no secret in {folder} to sign with: run `qc up` first or set QC_JWT_SECRET.")
+    return known.jwt

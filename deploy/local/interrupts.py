@@ -1,0 +1,51 @@
+"""Ctrl-C, SIGTERM and a closed terminal: always through the same door, never between two steps that belong together."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+from typing import NoReturn
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def unwind_on_signals() -> None:
+    """Make SIGTERM and SIGHUP unwind the stack like Ctrl-C does, so that clean-up runs.
+
+    The exit code is then 128 + the signal's number, as a shell expects.
+    """
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # Ignored on purpose (nohup) stays ignored.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _exit)
+
+
+def _exit(number: int, _: FrameType | None) -> NoReturn:
+    raise SystemExit(128 + number)
+
+
+@contextlib.contextmanager
+def held() -> Iterator[None]:
+    """Hold signals back until the block is done, then let the last one take its course.
+
+    Python delivers signals to the main thread only, so in other threads there is nothing to hold.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    arrived: list[int] = []
+    previous = {
+        number: signal.signal(number, lambda number, _: arrived.append(number))
+        for number in _SIGNALS
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+        if arrived:
+            signal.raise_signal(arrived[-1])
