@@ -23,10 +23,11 @@ class UnitOfWork:
         self._source = source
         self._events: list[NewEvent] = []
 
-    def emit(self, data: EventData, *, key: str, correlation_id: UUID) -> UUID:
+    def emit(self, data: EventData, *, key: str, correlation_id: UUID, causation_id: UUID | None = None) -> UUID:
         """Add an event about the provider ``key``; returns the event's id. It is saved when the work ends.
 
-        ``correlation_id`` is the concern that started the cycle, or the aggregate itself if none did.
+        ``correlation_id`` is the concern that started the cycle, or the aggregate itself if none did;
+        ``causation_id`` is the event that this one follows from, if a worker rather than a person caused it.
         """
         event = NewEvent(
             id=uuid7(),
@@ -34,7 +35,7 @@ class UnitOfWork:
             key=key,
             time=self.now,
             correlation_id=correlation_id,
-            causation_id=None,
+            causation_id=causation_id,
             traceparent=tracing.child_of(tracing.current()),
         )
         self._events.append(event)
