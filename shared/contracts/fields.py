@@ -8,6 +8,7 @@ A *classification* says who may see a field outside the service that owns it:
 """
 
 import re
+from datetime import date
 from enum import IntEnum, StrEnum
 from typing import Annotated, Any, cast
 from uuid import UUID
@@ -99,6 +100,9 @@ StandardNumber = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]?\.[1-9][
 
 #: A financial year, 1 April to 31 March, such as ``2024-25``.
 FinancialYearLabel = Annotated[str, StringConstraints(pattern=r"^20[0-9]{2}-[0-9]{2}$")]
+
+#: A day of this system's time: a date far off is a slip of the pen.
+Day = Annotated[date, Field(ge=date(2000, 1, 1), le=date(2100, 12, 31))]
 
 #: Largest sum accepted anywhere, in pence (ten thousand million pounds): far above any agreement, far below
 #: what a JSON reader in another language loses digits of.
