@@ -2,8 +2,9 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from uuid_utils.compat import uuid7
 
@@ -14,13 +15,16 @@ from shared.observability import tracing
 from shared.persistence.pool import Connection, Pool
 
 
+_ENGLAND = ZoneInfo("Europe/London")
+
+
 class UnitOfWork:
     """One transaction: its connection, its instant, and the events it will save at its end."""
 
     def __init__(self, connection: Connection, source: str, now: datetime) -> None:
         self.connection = connection
         self.now = now
-        self._source = source
+        self.source = source
         self._events: list[NewEvent] = []
 
     def emit(self, data: EventData, *, key: str, correlation_id: UUID, causation_id: UUID | None = None) -> UUID:
@@ -41,9 +45,14 @@ class UnitOfWork:
         self._events.append(event)
         return event.id
 
+    @property
+    def today(self) -> date:
+        """The day of the work, in England."""
+        return self.now.astimezone(_ENGLAND).date()
+
     async def flush(self) -> None:
         """Save the events. Called once, last, so that the counters are locked as briefly as can be."""
-        await outbox.save(self.connection, self._source, self._events)
+        await outbox.save(self.connection, self.source, self._events)
 
 
 @asynccontextmanager

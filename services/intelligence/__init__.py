@@ -1,0 +1,1 @@
+"""Intelligence: the register of organisations, what is heard about them, and the concerns it raises."""

@@ -1,0 +1,18 @@
+"""What the intelligence service is made of."""
+
+from pathlib import Path
+
+from services.intelligence import api, metrics, reactions
+from shared.service.runtime import ServiceSpec
+from shared.service.settings import ServiceSettings
+
+Settings = ServiceSettings
+
+SPEC = ServiceSpec(
+    name="intelligence",
+    description="The register of organisations, intelligence about them, and concerns with their whole story.",
+    routers=[api.router],
+    migrations=Path(__file__).parent / "migrations",
+    reactions=reactions.reactions,
+    samplers=[metrics.sample],
+)

@@ -1,0 +1,182 @@
+"""Raising, assessing, rating, closing and reopening concerns."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import date
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from services.intelligence.commands.guards import rules
+from services.intelligence.commands.telling import tell
+from services.intelligence.domain.concern import Concern
+from services.intelligence.domain.errors import RuleBroken
+from services.intelligence.domain.organisation import require_provider
+from services.intelligence.domain.rating import Rating
+from services.intelligence.domain.scope import require_standards
+from services.intelligence.queries import concern_view
+from services.intelligence.store import concerns, items, organisations, reporters, story
+from services.intelligence.store.concerns import RatingRow
+from services.intelligence.views import AssessConcern, CloseConcern, LinkItems, RaiseConcern, RateConcern, ReopenConcern
+from shared.contracts.fields import EventData, Origin
+from shared.messaging.unit_of_work import UnitOfWork
+from shared.persistence import history
+from shared.persistence.history import Change
+from shared.reference.standards import CURRENT
+from shared.security.callers import Caller
+from shared.web.commands import Answer
+from shared.web.etags import ExpectedVersion
+from shared.web.problems import NotFound
+
+
+async def raise_concern(work: UnitOfWork, caller: Caller, body: RaiseConcern) -> Answer:
+    """Put a concern on the register, resting on the items it names."""
+    raised_on = body.raised_on or work.today
+    register = await organisations.load(work.connection, {body.provider_code, body.site_code or body.provider_code})
+    with rules():
+        provider = require_provider(register, body.provider_code, body.site_code, raised_on)
+        standards = require_standards(body.standards)
+        _require_not_after("raised_on", raised_on, work.today)
+        if body.source_date is not None:
+            _require_not_after("source_date", body.source_date, raised_on)
+        await _require_items(work, body.item_ids, body.provider_code)
+    concern = Concern(
+        id=uuid7(),
+        reference=await concerns.next_reference(work.connection, raised_on.year),
+        origin=Origin.REPORTED,
+        provider=provider,
+        site_code=body.site_code,
+        programme=body.programme,
+        learner_group=body.learner_group,
+        standard_set=CURRENT,
+        standards=tuple(standards),
+        source_kind=body.source_kind,
+        source_date=body.source_date,
+        raised_on=raised_on,
+        summary=body.summary,
+        action=body.action,
+    )
+    await concerns.add(work.connection, concern, work.now)
+    if body.item_ids:
+        await items.link(work.connection, concern.id, body.item_ids)
+    if body.reporter is not None:
+        await reporters.add(work.connection, concern.id, body.reporter.name, body.reporter.contact)
+    await _record(work, caller, concern, "raised", None)
+    await story.add(work.connection, [tell(work, concern, concern.raised())])
+    view = await concern_view(work.connection, concern)
+    return Answer(view, 201, version=concern.version, location=f"/concerns/{concern.id}")
+
+
+async def link_items(
+    work: UnitOfWork, caller: Caller, concern_id: UUID, expected: ExpectedVersion, body: LinkItems
+) -> Answer:
+    """Let a concern rest on more items of intelligence."""
+    concern = await _locked(work, concern_id, expected)
+    with rules():
+        await _require_items(work, body.item_ids, concern.provider.ods_code)
+    await items.link(work.connection, concern.id, body.item_ids)
+    linked = replace(concern, version=concern.version + 1)
+    await concerns.save(work.connection, linked)
+    await _record(work, caller, linked, "linked to intelligence", None)
+    return Answer(await concern_view(work.connection, linked), version=linked.version)
+
+
+async def assess_concern(
+    work: UnitOfWork, caller: Caller, concern_id: UUID, expected: ExpectedVersion, body: AssessConcern
+) -> Answer:
+    """Note impact and likelihood and the category they suggest; it counts once a person confirms one."""
+    concern = await _locked(work, concern_id, expected)
+    assessed = replace(concern, version=concern.version + 1)
+    await concerns.save(work.connection, assessed)
+    rating = Rating(body.impact, body.likelihood)
+    row = RatingRow(concern.id, assessed.version, rating, None, body.rationale, work.today, caller.subject)
+    await concerns.add_ratings(work.connection, [row])
+    await _record(work, caller, assessed, "assessed", body.rationale)
+    return Answer(await concern_view(work.connection, assessed), version=assessed.version)
+
+
+async def rate_concern(
+    work: UnitOfWork, caller: Caller, concern_id: UUID, expected: ExpectedVersion, body: RateConcern
+) -> Answer:
+    """Confirm a category, with the rating and the rationale behind it."""
+    rating = Rating(body.impact, body.likelihood)
+
+    async def act(concern: Concern) -> tuple[Concern, EventData]:
+        rated, event = concern.rate(rating, body.category, work.today)
+        row = RatingRow(concern.id, rated.version, rating, body.category, body.rationale, work.today, caller.subject)
+        await concerns.add_ratings(work.connection, [row])
+        return rated, event
+
+    return await _change(work, caller, concern_id, expected, act, "rated", body.rationale)
+
+
+async def close_concern(
+    work: UnitOfWork, caller: Caller, concern_id: UUID, expected: ExpectedVersion, body: CloseConcern
+) -> Answer:
+    """Close a concern on this office's register."""
+    closed_on = body.closed_on or work.today
+
+    async def act(concern: Concern) -> tuple[Concern, EventData]:
+        _require_not_after("closed_on", closed_on, work.today)
+        return concern.close(body.closure_reason, closed_on)
+
+    return await _change(work, caller, concern_id, expected, act, "closed", body.rationale)
+
+
+async def reopen_concern(
+    work: UnitOfWork, caller: Caller, concern_id: UUID, expected: ExpectedVersion, body: ReopenConcern
+) -> Answer:
+    """Open a closed concern again."""
+
+    async def act(concern: Concern) -> tuple[Concern, EventData]:
+        return concern.reopen(work.today)
+
+    return await _change(work, caller, concern_id, expected, act, "reopened", body.rationale)
+
+
+async def _change(
+    work: UnitOfWork,
+    caller: Caller,
+    concern_id: UUID,
+    expected: ExpectedVersion,
+    act: Callable[[Concern], Awaitable[tuple[Concern, EventData]]],
+    change: str,
+    reason: str,
+) -> Answer:
+    """What every change that others hear of has in common."""
+    concern = await _locked(work, concern_id, expected)
+    with rules():
+        changed, event = await act(concern)
+    await concerns.save(work.connection, changed)
+    await _record(work, caller, changed, change, reason)
+    await story.add(work.connection, [tell(work, changed, event)])
+    return Answer(await concern_view(work.connection, changed), version=changed.version)
+
+
+async def _locked(work: UnitOfWork, concern_id: UUID, expected: ExpectedVersion) -> Concern:
+    concern = await concerns.load_locked(work.connection, concern_id)
+    if concern is None:
+        raise NotFound(f"There is no concern {concern_id}.")
+    expected.require(concern.version)
+    return concern
+
+
+async def _require_items(work: UnitOfWork, item_ids: list[UUID], provider_code: str) -> None:
+    found = await items.load(work.connection, item_ids)
+    for place, item_id in enumerate(item_ids):
+        if item_id not in found:
+            raise RuleBroken(f"item_ids.{place}", f"there is no item of intelligence {item_id}")
+        if found[item_id].provider_code != provider_code:
+            raise RuleBroken(f"item_ids.{place}", f"item {item_id} is about another provider")
+
+
+def _require_not_after(field: str, day: date, latest: date) -> None:
+    if day > latest:
+        raise RuleBroken(field, f"is after {latest}")
+
+
+async def _record(work: UnitOfWork, caller: Caller, concern: Concern, change: str, reason: str | None) -> None:
+    await history.record(
+        work.connection,
+        [Change("concern", str(concern.id), concern.version, work.now, caller.subject, change, reason)],
+    )

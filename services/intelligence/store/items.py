@@ -1,0 +1,102 @@
+"""Items of intelligence in the database."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import date, datetime
+from uuid import UUID
+
+import asyncpg
+
+from shared.persistence.pool import Connection
+from shared.reference.kinds import LearnerGroup, SourceKind
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """Something that was heard about a provider."""
+
+    id: UUID
+    provider_code: str
+    site_code: str | None
+    programme: str | None
+    learner_group: LearnerGroup | None
+    standards: list[str]
+    source_kind: SourceKind
+    source_date: date
+    summary: str
+    recorded_at: datetime
+
+
+def _item(row: asyncpg.Record) -> Item:
+    group = row["learner_group"]
+    return Item(
+        **{
+            **dict(row),
+            "learner_group": LearnerGroup(group) if group else None,
+            "source_kind": SourceKind(row["source_kind"]),
+        }
+    )
+
+
+async def add(connection: Connection, item: Item) -> None:
+    """Keep an item."""
+    await connection.execute(
+        """
+        insert into intelligence_items (id, provider_code, site_code, programme, learner_group, standards,
+                                        source_kind, source_date, summary, recorded_at)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)""",
+        item.id,
+        item.provider_code,
+        item.site_code,
+        item.programme,
+        item.learner_group.value if item.learner_group else None,
+        item.standards,
+        item.source_kind.value,
+        item.source_date,
+        item.summary,
+        item.recorded_at,
+    )
+
+
+async def load(connection: Connection, ids: Collection[UUID]) -> dict[UUID, Item]:
+    """The items of these ids that there are."""
+    rows = await connection.fetch("select * from intelligence_items where id = any($1)", list(ids))
+    return {row["id"]: _item(row) for row in rows}
+
+
+async def of_concern(connection: Connection, concern_id: UUID) -> list[Item]:
+    """The items a concern rests on, oldest first."""
+    rows = await connection.fetch(
+        """
+        select i.* from intelligence_items i join concern_items c on c.item_id = i.id
+        where c.concern_id = $1 order by i.source_date, i.id""",
+        concern_id,
+    )
+    return [_item(row) for row in rows]
+
+
+async def link(connection: Connection, concern_id: UUID, item_ids: Collection[UUID]) -> None:
+    """Let a concern rest on items; one it rests on already stays."""
+    await connection.execute(
+        "insert into concern_items (concern_id, item_id) select $1, unnest($2::uuid[]) on conflict do nothing",
+        concern_id,
+        list(item_ids),
+    )
+
+
+async def page(
+    connection: Connection, *, provider: str | None, source_kind: SourceKind | None, after: UUID | None, limit: int
+) -> list[Item]:
+    """Up to ``limit`` items in the order they were recorded, beginning after one."""
+    rows = await connection.fetch(
+        """
+        select * from intelligence_items
+        where ($1::text is null or provider_code = $1) and ($2::text is null or source_kind = $2)
+          and ($3::uuid is null or id > $3)
+        order by id limit $4""",
+        provider,
+        source_kind.value if source_kind else None,
+        after,
+        limit,
+    )
+    return [_item(row) for row in rows]
