@@ -7,6 +7,7 @@ import os
 from typing import Annotated
 
 import typer
+from aiokafka.errors import KafkaError
 
 from deploy.local import broker
 from deploy.local.errors import UserError
@@ -48,7 +49,13 @@ def apply(
 @app.command()
 def check(bootstrap: Bootstrap = None) -> None:
     """Compare the topics with their declaration. Exit code 1 if they differ."""
-    states = asyncio.run(topics.describe(_address(bootstrap)))
+    address = _address(bootstrap)
+    try:
+        states = asyncio.run(topics.describe(address))
+    except KafkaError as error:
+        raise UserError(
+            f"The cluster at {address} did not answer ({error}): look at its brokers and try again."
+        ) from error
     for state in states:
         typer.echo(state.problem or f"{state.name}: {state.partitions} partitions, {state.replicas} replica(s)")
     if any(state.problem for state in states):

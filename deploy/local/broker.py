@@ -103,7 +103,8 @@ def wait_ready(
 
 def require_external(bootstrap: str) -> None:
     """Raise UserError unless a Kafka broker answers at `bootstrap`."""
-    if asyncio.run(_brokers(bootstrap)) == 0:
+    # More than once: of a cluster that lacks a broker, the client may have asked the missing one.
+    if not any(asyncio.run(_brokers(bootstrap)) for _ in range(3)):
         raise UserError(f"No Kafka broker answers at {bootstrap}: start it or correct --kafka.")
 
 
