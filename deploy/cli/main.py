@@ -37,6 +37,8 @@ COMMANDS = {
     "logs": Registration("deploy.cli.logs:logs", "Show the logs of the processes."),
     "token": Registration("deploy.cli.token:token", "Make a token to call the services with."),
     "topics": Registration("deploy.cli.topics:app", "Create and check the Kafka topics."),
+    "import": Registration("deploy.cli.imports:app", "Import registers from CSV files."),
+    "demo": Registration("deploy.cli.demo:demo", "Start everything and play one quality cycle."),
     "contracts": Registration("deploy.cli.contracts:app", "Export and check the contracts between the stages."),
 }
 

@@ -28,21 +28,25 @@ def token(
     In production tokens come from an OIDC issuer instead.
     """
     name = subject or default_subject(role[0])
-    now = datetime.now(UTC)
-    made = tokens.issue(
-        secret=_secret(),
-        subject=name,
-        roles=role,
-        office=os.environ.get("QC_OFFICE", DEFAULT_OFFICE),
-        audience=os.environ.get("QC_JWT_AUDIENCE", "quality-cycle"),
-        now=now,
-        valid_for=timedelta(hours=hours),
-    )
+    expires = (datetime.now(UTC) + timedelta(hours=hours)).isoformat(timespec="seconds")
+    made = issue_local(role, subject=name, valid_for=timedelta(hours=hours))
     if not as_json:
         typer.echo(made)
         return
-    expires = (now + timedelta(hours=hours)).isoformat(timespec="seconds")
     typer.echo(json.dumps({"token": made, "subject": name, "roles": [str(one) for one in role], "expires_at": expires}))
+
+
+def issue_local(roles: list[Role], *, subject: str | None = None, valid_for: timedelta = timedelta(hours=12)) -> str:
+    """A token for this machine's stack. Raises UserError if there is no secret to sign it with."""
+    return tokens.issue(
+        secret=_secret(),
+        subject=subject or default_subject(roles[0]),
+        roles=roles,
+        office=os.environ.get("QC_OFFICE", DEFAULT_OFFICE),
+        audience=os.environ.get("QC_JWT_AUDIENCE", "quality-cycle"),
+        now=datetime.now(UTC),
+        valid_for=valid_for,
+    )
 
 
 def default_subject(role: Role) -> str:
