@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import pwd
 import re
 import shutil
 import subprocess
@@ -86,6 +87,7 @@ def kafka_jars() -> Path:
                     "dependency:copy-dependencies",
                     f"-DoutputDirectory={unfinished}",
                     "-DincludeScope=runtime",
+                    *_repository(),
                 ),
             ],
             stdout=subprocess.PIPE,
@@ -110,6 +112,17 @@ def kafka_jars() -> Path:
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return folder
+
+
+def _repository() -> tuple[str, ...]:
+    """Where Maven keeps what it downloads, for an account without a home to keep it in (it ignores $HOME)."""
+    try:
+        home = pwd.getpwuid(os.getuid()).pw_dir
+    except KeyError:
+        home = ""
+    repository = Path(home, ".m2", "repository")
+    existing = next(folder for folder in (repository, *repository.parents) if folder.exists())
+    return () if home and os.access(existing, os.W_OK) else (f"-Dmaven.repo.local={paths.cache_dir() / 'm2'}",)
 
 
 def _reason(output: str) -> str:
