@@ -66,3 +66,9 @@ async def place(connection: Connection, cluster_id: str, ends: Mapping[Partition
         list(ends.values()),
     )
     return {(row["topic"], row["partition"]): row["next_offset"] for row in rows}
+
+
+async def taken_in(connection: Connection) -> dict[Partition, int]:
+    """Next offset of every partition this service has ever been assigned."""
+    rows = await connection.fetch("select topic, partition, next_offset from consumer_offsets")
+    return {(row["topic"], row["partition"]): row["next_offset"] for row in rows}

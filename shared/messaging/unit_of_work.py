@@ -14,7 +14,6 @@ from shared.messaging.outbox import NewEvent
 from shared.observability import tracing
 from shared.persistence.pool import Connection, Pool
 
-
 _ENGLAND = ZoneInfo("Europe/London")
 
 

@@ -8,7 +8,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import structlog
@@ -16,21 +16,22 @@ from fastapi import APIRouter
 
 import shared.messaging
 import shared.persistence
-import shared.web
 from shared.messaging import status
 from shared.messaging.consumer import Consumer
 from shared.messaging.reactions import AnyReactions
 from shared.messaging.relay import Relay
-from shared.persistence import migrations
+from shared.persistence import answers, migrations
 from shared.persistence.failures import is_passing
 from shared.persistence.pool import Connection, Pool, open_pool
 from shared.service.settings import ServiceSettings
-from shared.web.commands import prune_answers
 
 _log = structlog.get_logger("service")
 
 #: How often gauges are read from the database, in seconds.
 _SAMPLE_S = 2.0
+
+#: How long the answer to a command with an Idempotency-Key is kept.
+_KEEP_ANSWERS = timedelta(days=7)
 
 #: How long the relay may take to send what is left when the service stops, in seconds.
 _FLUSH_S = 5.0
@@ -171,7 +172,6 @@ class Service:
             for scope, folder in (
                 ("persistence", _folder(shared.persistence)),
                 ("messaging", _folder(shared.messaging)),
-                ("web", _folder(shared.web)),
                 (self.spec.name, self.spec.migrations),
             ):
                 for name in await migrations.migrate(connection, scope, folder):
@@ -201,7 +201,7 @@ class Service:
                 status.observe(await status.read(connection))
                 for sampler in self.spec.samplers:
                     await sampler(connection)
-                await prune_answers(connection, datetime.now(UTC))
+                await answers.prune(connection, datetime.now(UTC) - _KEEP_ANSWERS)
             await context.pause(_SAMPLE_S)
 
     # Health -----------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated, Protocol
 
 import asyncpg
@@ -12,15 +12,14 @@ from fastapi import Depends, Header, Request, Response
 from pydantic import BaseModel
 
 from shared.messaging.unit_of_work import UnitOfWork, unit_of_work
+from shared.persistence import answers
+from shared.persistence.answers import SavedAnswer
 from shared.persistence.pool import Connection, Pool
 from shared.security.callers import Caller
 from shared.security.roles import Permission
 from shared.web.callers import allowed
 from shared.web.etags import etag
 from shared.web.problems import Unavailable, Unprocessable
-
-#: How long the answer to a command with an Idempotency-Key is kept.
-KEEP_ANSWERS = timedelta(days=7)
 
 IdempotencyKey = Annotated[
     str | None,
@@ -91,40 +90,21 @@ class Command:
             return response
 
     async def _claim(self, connection: Connection, key: str) -> Response | None:
-        claimed = await connection.fetchval(
-            """
-            insert into idempotency_keys (caller, key, request_hash) values ($1, $2, $3)
-            on conflict do nothing returning true""",
-            self.caller.subject,
-            key,
-            self._hash,
-        )
-        if claimed:
+        saved = await answers.claim(connection, self.caller.subject, key, self._hash)
+        if saved is None:
             return None
-        row = await connection.fetchrow(
-            "select request_hash, status, headers, body from idempotency_keys where caller = $1 and key = $2",
-            self.caller.subject,
-            key,
-        )
-        assert row is not None  # answers are pruned after days, not between two statements
-        if row["request_hash"] != self._hash:
+        if saved.request_hash != self._hash:
             raise Unprocessable(
                 "This Idempotency-Key came with another request before; use a new one for a new command.",
                 errors=[("header.Idempotency-Key", "was used for another request")],
             )
-        headers = {**row["headers"], "Idempotency-Replayed": "true"}
-        return Response(row["body"], row["status"], headers, media_type="application/json")
+        headers = {**saved.headers, "Idempotency-Replayed": "true"}
+        return Response(saved.body, saved.status, headers, media_type="application/json")
 
     async def _save(self, connection: Connection, key: str, response: Response) -> None:
         kept = {name: response.headers[name] for name in ("etag", "location") if name in response.headers}
-        await connection.execute(
-            "update idempotency_keys set status = $3, headers = $4, body = $5 where caller = $1 and key = $2",
-            self.caller.subject,
-            key,
-            response.status_code,
-            kept,
-            bytes(response.body).decode(),
-        )
+        answer = SavedAnswer(self._hash, response.status_code, kept, bytes(response.body).decode())
+        await answers.save(connection, self.caller.subject, key, answer)
 
 
 def command(permission: Permission) -> Callable[..., Awaitable[Command]]:
@@ -165,11 +145,6 @@ def pool_of(request: Request) -> Pool:
             "The service is still waiting for its database; send the same request again.", headers={"Retry-After": "1"}
         )
     return pool
-
-
-async def prune_answers(connection: Connection, now: datetime) -> None:
-    """Forget answers that are older than KEEP_ANSWERS."""
-    await connection.execute("delete from idempotency_keys where created_at < $1", now - KEEP_ANSWERS)
 
 
 def _hash(request: Request, body: bytes) -> bytes:

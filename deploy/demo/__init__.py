@@ -1,0 +1,1 @@
+"""One realistic quality cycle, played through the public HTTP APIs and watched on the topics."""
