@@ -46,8 +46,14 @@ class Choice:
         """Settings a service needs for this broker beyond its address."""
         if self.kind != "embedded":
             return {}
-        # Tansu doesn't know InitProducerId, and answers a waiting fetch only when its wait is over.
-        return {"QC_KAFKA_IDEMPOTENCE": "false", "QC_KAFKA_FETCH_MAX_WAIT_MS": "50"}
+        return {
+            # Tansu doesn't know InitProducerId,
+            "QC_KAFKA_IDEMPOTENCE": "false",
+            # answers a waiting fetch only when its wait is over,
+            "QC_KAFKA_FETCH_MAX_WAIT_MS": "50",
+            # and lets a group begin only after half the session timeout of its first member.
+            "QC_KAFKA_SESSION_TIMEOUT_MS": "6000",
+        }
 
 
 def choose(asked: str = "auto", *, brokers: int = 1) -> Choice:

@@ -117,8 +117,15 @@ def test_a_port_base_that_is_none_is_one_sentence_and_exit_code_2(qc: Qc, comman
     assert "QC_PORT_BASE" in _one_sentence(qc(*command, QC_PORT_BASE="many"))
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-@pytest.mark.parametrize("moment", ["at once", "when PostgreSQL is ready"])
+@pytest.mark.parametrize(
+    ("number", "code", "moment"),
+    [
+        (signal.SIGINT, 130, "at once"),
+        (signal.SIGINT, 130, "when PostgreSQL is ready"),
+        (signal.SIGTERM, 143, "when PostgreSQL is ready"),
+        (signal.SIGHUP, 129, "at once"),
+    ],
+)
 def test_an_interrupted_start_leaves_nothing(
     environment: dict[str, str], number: signal.Signals, code: int, moment: str
 ) -> None:

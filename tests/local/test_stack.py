@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import socket
 import time
@@ -17,7 +18,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from deploy.local import ports, stack
+from deploy.local import apache_kafka, java, ports, stack
 from deploy.local.errors import ProcessFailed, UserError
 from deploy.local.stack import SERVICES, Options, Stack, Step
 from shared.contracts.registry import Topic
@@ -74,7 +75,9 @@ def test_everything_gets_ready_in_order_and_nothing_is_left_after_it(
             own = _settings(tmp_path, service)
             assert own["QC_DATABASE_URL"] == running.dsn(service)
             assert own["QC_KAFKA_BOOTSTRAP"] == running.bootstrap
-            assert own["QC_KAFKA_IDEMPOTENCE" if running.broker.kind == "embedded" else "QC_HTTP_HOST"]
+            embedded = running.broker.kind == "embedded"
+            assert own.get("QC_KAFKA_IDEMPOTENCE", "true") == ("false" if embedded else "true")
+            assert ("QC_INSTANCE_ID" in own) is not embedded
             asyncio.run(_can_connect(running.dsn(service)))
         assert _settings(tmp_path, "notify")["QC_SMTP_PORT"] == str(options_of_each_broker.ports.smtp)
         with urllib.request.urlopen(f"{running.mail_url}/messages", timeout=5) as response:
@@ -234,10 +237,14 @@ async def _leaders(bootstrap: str) -> set[int]:
 
 
 @pytest.mark.needs_apache
-def test_data_of_one_broker_are_not_started_as_a_cluster_of_three(options: Options, stand_ins: StandIns) -> None:
-    options = _with(options, kafka="apache", package=stand_ins())
-    with Stack(options):
-        pass
+def test_data_of_one_broker_are_not_started_as_a_cluster_of_three(tmp_path: Path) -> None:
+    program, _ = java.java()
+    assert program is not None
+    prepare = functools.partial(
+        apache_kafka.prepare, tmp_path / "kafka", logs=tmp_path, jars=java.kafka_jars(), program=program
+    )
+    endpoints = [apache_kafka.Endpoint(9092 + i, 9192 + i) for i in range(3)]
+    first = prepare(endpoints=endpoints[:1])
     with pytest.raises(UserError, match="--brokers 1"):
-        Stack(_with(options, brokers=3)).start()
-    assert _all_ports_free(options)
+        prepare(endpoints=endpoints)
+    assert prepare(endpoints=endpoints[:1]).cluster_id == first.cluster_id
