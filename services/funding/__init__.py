@@ -1,0 +1,1 @@
+"""The funding stage: agreements with providers, adjustments that follow from outcomes, and the ledger of both."""

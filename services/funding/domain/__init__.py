@@ -1,0 +1,1 @@
+"""Pure decisions of the funding stage: no I/O, no clock, no randomness."""
