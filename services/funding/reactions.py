@@ -1,0 +1,49 @@
+"""What funding does when a visit has an outcome."""
+
+from services.funding import changes, policies
+from services.funding.domain import announcements, proposals
+from services.funding.domain.proposals import Arrival
+from services.funding.store import workspace
+from services.funding.store.workspace import Workspace
+from shared.contracts.outcomes import OutcomeRecorded
+from shared.messaging.reactions import Reacting, Reactions, Received
+from shared.persistence.history import Change
+
+reactions = Reactions(load=workspace.load, save=workspace.save)
+
+
+@reactions.on(OutcomeRecorded)
+def outcome_recorded(work: Workspace, event: Received[OutcomeRecorded], reacting: Reacting) -> None:
+    """Propose what the policy says, or let the outcome wait until the agreement for its year is signed.
+
+    An outcome is proposed for once, whatever the number of events that tell of it.
+    """
+    arrival = Arrival(
+        outcome=event.data,
+        event_id=event.id,
+        correlation_id=event.envelope.correlationid,
+        proposal_id=reacting.new_id("proposal"),
+    )
+    if event.data.outcome_id in work.known_outcomes:
+        return
+    work.known_outcomes.add(event.data.outcome_id)
+    funded = work.funded.get(arrival.provider_and_year)
+    if funded is None:
+        work.waiting.append((arrival, reacting.now))
+        work.changes.append(
+            Change(
+                aggregate="waiting_outcome",
+                aggregate_id=str(event.data.outcome_id),
+                version=1,
+                at=reacting.now,
+                actor=event.actor,
+                change="arrived",
+                reason="no agreement is signed for the provider and the year of the visit",
+            )
+        )
+        return
+    agreement, standing = funded
+    proposal = proposals.from_outcome(arrival, agreement, standing, policies.policy(), reacting.now)
+    event_id = reacting.emit(announcements.proposed(proposal, agreement))
+    work.proposals.append(proposal)
+    work.changes.append(changes.proposed(proposal, event_id))
