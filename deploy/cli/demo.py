@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import typer
@@ -20,6 +21,7 @@ from deploy.demo.cycle import Cycle
 from deploy.demo.observer import Observer, Seen
 from deploy.demo.settling import Quiet, wait_until_quiet
 from deploy.local.stack import Options, Stack
+from shared.contracts.fields import Origin
 from shared.security.roles import Role
 
 
@@ -64,12 +66,14 @@ async def _play(stack: Stack, tell: Callable[[str], None]) -> dict[str, Any]:
     def act(line: str) -> None:
         tell(f"{time.monotonic() - began:5.1f} s  {line}")
 
-    quietly = True
+    imported: set[UUID] = set()
 
     def follow(seen: Seen) -> None:
         # The import tells of a whole year at once; only the story is followed event by event.
-        if not quietly and not seen.name.startswith("notification."):
-            envelope = seen.envelope
+        envelope = seen.envelope
+        if getattr(seen.data, "origin", None) is Origin.IMPORTED:
+            imported.add(envelope.correlationid)
+        if envelope.correlationid not in imported and not seen.name.startswith("notification."):
             act(f"    ↳ {seen.name:<20} {envelope.source.rpartition('/')[2]} → {envelope.key} #{envelope.sequence}")
 
     api = Api(stack.urls, stack.secrets.jwt, act)
@@ -79,7 +83,6 @@ async def _play(stack: Stack, tell: Callable[[str], None]) -> dict[str, Any]:
     try:
         cycle = Cycle(api, observer, act, now.astimezone(ZoneInfo("Europe/London")).date())
         await cycle.import_registers()
-        quietly = False
         concern = await cycle.play()
         quiet = await _settle(stack, api, act)
         concern = await api.get("intelligence", f"/concerns/{concern['id']}")

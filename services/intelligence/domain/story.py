@@ -25,9 +25,9 @@ def sentence(data: EventData) -> str:
         case ConcernReopened():
             return f"Reopened on {data.reopened_on}."
         case VisitRequired():
-            return f"Calls for a {_words(data.kind)} by {data.latest_date}."
+            return f"Calls for {_a(data.kind).lower()} by {data.latest_date}."
         case VisitScheduled():
-            return f"A {_words(data.kind)} is scheduled for {data.visit_date} with a panel of {len(data.panel_roles)}."
+            return f"{_a(data.kind)} is scheduled for {data.visit_date} with a panel of {len(data.panel_roles)}."
         case VisitCancelled():
             return f"The {_words(data.kind)} of {data.visit_date} was cancelled: {_words(data.reason)}."
         case OutcomeRecorded():
@@ -39,9 +39,9 @@ def sentence(data: EventData) -> str:
         case InvestmentDeclined():
             return f"Declined: {_words(data.lever)}, {pounds(data.amount)} in {data.financial_year}."
         case NotificationDelivered():
-            return f"A {_words(data.stakeholder_kind)} was told by {data.channel}."
+            return f"{_a(data.stakeholder_kind)} was told by {data.channel}."
         case NotificationFailed():
-            return f"A {_words(data.stakeholder_kind)} could not be told by {data.channel}: {_words(data.failure)}."
+            return f"{_a(data.stakeholder_kind)} could not be told by {data.channel}: {_words(data.failure)}."
         case _:
             return "Something happened that this version has no words for."
 
@@ -60,6 +60,10 @@ def pounds(amount: Money) -> str:
 
 def _words(name: str) -> str:
     return name.replace("_", " ").lower()
+
+
+def _a(name: str) -> str:
+    return f"{'An' if name[0].lower() in 'aeiou' and not name.startswith('uni') else 'A'} {_words(name)}"
 
 
 def _findings(data: OutcomeRecorded) -> str:

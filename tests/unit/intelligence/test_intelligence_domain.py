@@ -14,8 +14,9 @@ from services.intelligence.domain.rating import Rating
 from services.intelligence.domain.story import concerns_of, pounds, sentence
 from shared.contracts.concerns import ClosureReason
 from shared.contracts.examples import example_of
-from shared.contracts.fields import Category, Money, Origin, RiskBand
-from shared.contracts.registry import EVENTS
+from shared.contracts.fields import Category, Money, Origin, RiskBand, VisitKind
+from shared.contracts.registry import EVENTS, by_model
+from shared.contracts.visits import VisitRequired
 from shared.reference.kinds import LearnerGroup, ProviderKind, SourceKind
 
 TRUST = Organisation("FICTHT001", "A (fictional)", ProviderKind.HOSPITAL_TRUST, None, None, None, None, "test")
@@ -116,3 +117,15 @@ def test_every_event_has_a_sentence_and_names_its_concerns() -> None:
         assert "no words" not in sentence(data), spec.type
         named = data.model_dump().get("concern_ids", [data.model_dump().get("concern_id")])
         assert concerns_of(data) == named, spec.type
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (VisitKind.URGENT_RISK_REVIEW, "Calls for an urgent risk review by"),
+        (VisitKind.TRIGGERED_VISIT, "Calls for a triggered visit by"),
+    ],
+)
+def test_a_sentence_reads_well(kind: VisitKind, words: str) -> None:
+    data = example_of(by_model(VisitRequired)).data
+    assert sentence(data.model_copy(update={"kind": kind})).startswith(words)
