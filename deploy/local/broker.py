@@ -52,7 +52,7 @@ class Choice:
             # answers a waiting fetch only when its wait is over,
             "QC_KAFKA_FETCH_MAX_WAIT_MS": "50",
             # and lets a group begin only after half the session timeout of its first member.
-            "QC_KAFKA_SESSION_TIMEOUT_MS": "6000",
+            "QC_KAFKA_SESSION_TIMEOUT_MS": "2000",
         }
 
 

@@ -58,7 +58,10 @@ async def describe(bootstrap: str) -> list[TopicState]:
 
 
 async def _describe(admin: AIOKafkaAdminClient) -> list[TopicState]:
-    found = {t["topic"]: t for t in await admin.describe_topics([topic.value for topic in Topic])}
+    # Asked for by name, a topic that is missing would be made up by a broker that creates topics on demand.
+    known = set(await admin.list_topics())
+    there = [topic.value for topic in Topic if topic.value in known]
+    found = {t["topic"]: t for t in (await admin.describe_topics(there) if there else [])}
     states: list[TopicState] = []
     for topic in Topic:
         partitions = found.get(topic.value, {}).get("partitions") or []

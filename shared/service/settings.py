@@ -25,7 +25,7 @@ class ServiceSettings(BaseSettings):
         default=500, ge=1, le=30_000, description="Longest the broker waits with its answer to a fetch, in ms."
     )
     kafka_session_timeout_ms: int = Field(
-        default=10_000, ge=6_000, le=300_000, description="Silence after which a member loses its partitions, in ms."
+        default=10_000, ge=1_000, le=300_000, description="Silence after which a member loses its partitions, in ms."
     )
     instance_id: str | None = Field(
         default=None,
