@@ -1,0 +1,1 @@
+"""Visits: what a concern calls for, who goes, and what the panel found."""
