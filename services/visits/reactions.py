@@ -1,0 +1,104 @@
+"""What happens to a concern decides what visit it calls for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from uuid import UUID
+
+from services.visits import history, policies
+from services.visits.domain import requirement as rules
+from services.visits.domain.concern import Concern, Provider
+from services.visits.domain.days import office_day
+from services.visits.domain.requirement import Requirement, Step
+from services.visits.store import concerns, requirements
+from shared.contracts.concerns import ConcernClosed, ConcernRaised, ConcernRated, ConcernReopened, ConcernScope
+from shared.contracts.fields import EventData
+from shared.messaging.reactions import Reacting, Reactions, Received
+from shared.persistence.history import Change, record
+from shared.persistence.pool import Connection
+
+ConcernEvent = ConcernRaised | ConcernRated | ConcernClosed | ConcernReopened
+
+
+@dataclass(slots=True)
+class Workspace:
+    """The concerns a batch is about, with their latest requirements, and what changes."""
+
+    concerns: dict[UUID, Concern]
+    #: Latest requirement of each concern, by concern.
+    requirements: dict[UUID, Requirement]
+    providers: dict[str, Provider] = field(default_factory=dict[str, Provider])
+    changed: dict[UUID, Requirement] = field(default_factory=dict[UUID, Requirement])
+    history: list[Change] = field(default_factory=list[Change])
+
+    def remember(self, data: ConcernEvent) -> Concern:
+        """The concern an event is about, as visits knew it before, with what the event says of its place."""
+        provider = data.provider
+        self.providers[provider.ods_code] = Provider(provider.ods_code, provider.name, provider.kind)
+        known = self.concerns.get(data.concern_id) or Concern(data.concern_id, data.reference, provider.ods_code)
+        known = replace(known, reference=data.reference)
+        if isinstance(data, ConcernScope):
+            known = replace(known, site_code=data.site_code, programme=data.programme)
+        self.concerns[known.id] = known
+        return known
+
+    def take(self, step: Step | None, event: Received[ConcernEvent], reacting: Reacting) -> None:
+        """Keep a requirement's change, if there is one, and tell others what is called for."""
+        if step is None:
+            return
+        requirement = step.requirement
+        self.requirements[requirement.concern_id] = requirement
+        self.changed[requirement.id] = requirement
+        self.history.append(history.of_requirement(step, at=reacting.now, actor=event.actor))
+        if step.announce:
+            reacting.emit(requirement.announced(event.data.provider), correlation_id=requirement.concern_id)
+
+
+async def _load(connection: Connection, events: Sequence[Received[EventData]]) -> Workspace:
+    ids = {event.data.concern_id for event in events if isinstance(event.data, ConcernEvent)}
+    known = await concerns.lock(connection, ids)
+    return Workspace(known, await requirements.lock_latest(connection, ids))
+
+
+async def _save(connection: Connection, work: Workspace) -> None:
+    await concerns.save_providers(connection, work.providers.values())
+    await concerns.save(connection, list(work.concerns.values()))
+    await requirements.save(connection, list(work.changed.values()))
+    await record(connection, work.history)
+
+
+reactions = Reactions(load=_load, save=_save)
+
+
+@reactions.on(ConcernRaised)
+def concern_raised(work: Workspace, event: Received[ConcernRaised], reacting: Reacting) -> None:
+    """Remember the concern: nothing is called for before it is rated."""
+    work.remember(event.data)
+
+
+@reactions.on(ConcernRated)
+def concern_rated(work: Workspace, event: Received[ConcernRated], reacting: Reacting) -> None:
+    """Open, change or withdraw its requirement as the policy says for the confirmed category.
+
+    A rating that arrives for a closed concern is remembered and calls for nothing.
+    """
+    data = event.data
+    before = work.remember(data)
+    work.concerns[before.id] = before.rated(data.category)
+    if before.open:
+        call = policies.visit_policy().call(data.category, data.rated_on, office_day(reacting.now))
+        work.take(rules.after_rating(before, work.requirements.get(before.id), data.category, call), event, reacting)
+
+
+@reactions.on(ConcernClosed)
+def concern_closed(work: Workspace, event: Received[ConcernClosed], reacting: Reacting) -> None:
+    """Withdraw an open requirement. A scheduled visit stays and shows it: staff decide."""
+    concern = work.remember(event.data)
+    work.concerns[concern.id] = replace(concern, open=False)
+    work.take(rules.when_not_called_for(work.requirements.get(concern.id)), event, reacting)
+
+
+@reactions.on(ConcernReopened)
+def concern_reopened(work: Workspace, event: Received[ConcernReopened], reacting: Reacting) -> None:
+    """Nothing is called for until the new rating that follows a reopening; earlier visits no longer count then."""
+    concern = work.remember(event.data)
+    work.concerns[concern.id] = concern.reopened()

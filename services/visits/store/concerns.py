@@ -1,0 +1,104 @@
+"""What visits knows of providers and concerns."""
+
+from collections.abc import Collection, Sequence
+from typing import cast
+from uuid import UUID
+
+import asyncpg
+
+from services.visits.domain.concern import Concern, Provider
+from shared.contracts.fields import Category
+from shared.persistence.pool import Connection
+from shared.reference.kinds import ProviderKind
+
+
+async def provider(connection: Connection, ods_code: str) -> Provider | None:
+    """One provider, or None."""
+    return (await providers(connection, [ods_code])).get(ods_code)
+
+
+async def providers(connection: Connection, ods_codes: Collection[str]) -> dict[str, Provider]:
+    """Providers by code."""
+    rows = await connection.fetch(
+        "select ods_code, name, kind from providers where ods_code = any($1)", list(ods_codes)
+    )
+    return {row["ods_code"]: Provider(row["ods_code"], row["name"], ProviderKind(row["kind"])) for row in rows}
+
+
+async def add_provider(connection: Connection, new: Provider) -> None:
+    """Keep a provider that staff named; what an event says of it comes first."""
+    await connection.execute(
+        "insert into providers (ods_code, name, kind) values ($1, $2, $3) on conflict do nothing",
+        new.ods_code,
+        new.name,
+        new.kind.value,
+    )
+
+
+async def save_providers(connection: Connection, changed: Collection[Provider]) -> None:
+    """Keep providers as the latest events name them."""
+    ordered = sorted(changed, key=lambda provider: provider.ods_code)
+    await connection.execute(
+        """
+        insert into providers (ods_code, name, kind) select * from unnest($1::text[], $2::text[], $3::text[])
+        on conflict (ods_code) do update set name = excluded.name, kind = excluded.kind
+        where (providers.name, providers.kind) is distinct from (excluded.name, excluded.kind)""",
+        [p.ods_code for p in ordered],
+        [p.name for p in ordered],
+        [p.kind.value for p in ordered],
+    )
+
+
+async def lock(connection: Connection, ids: Collection[UUID]) -> dict[UUID, Concern]:
+    """Concerns by id, locked until the transaction ends; those unknown are left out.
+
+    Everyone locks visits first, then concerns, then requirements, then people.
+    """
+    rows = await connection.fetch("select * from concerns where id = any($1) order by id for update", list(ids))
+    return {row["id"]: _concern(row) for row in rows}
+
+
+async def references(connection: Connection, ids: Collection[UUID]) -> dict[UUID, str]:
+    """References of concerns by id."""
+    rows = await connection.fetch("select id, reference from concerns where id = any($1)", list(ids))
+    return {row["id"]: row["reference"] for row in rows}
+
+
+async def save(connection: Connection, changed: Sequence[Concern]) -> None:
+    """Keep concerns, new and known."""
+    ordered = sorted(changed, key=lambda concern: concern.id)
+    await connection.execute(
+        """
+        insert into concerns (id, reference, provider_code, site_code, programme, category, visited_category, open)
+        select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int[], $7::int[],
+                             $8::bool[])
+        on conflict (id) do update set reference = excluded.reference, provider_code = excluded.provider_code,
+            site_code = excluded.site_code, programme = excluded.programme, category = excluded.category,
+            visited_category = excluded.visited_category, open = excluded.open""",
+        [c.id for c in ordered],
+        [c.reference for c in ordered],
+        [c.provider_code for c in ordered],
+        # asyncpg's stubs do not allow for a null in an array; PostgreSQL and asyncpg do.
+        cast("list[str]", [c.site_code for c in ordered]),
+        cast("list[str]", [c.programme for c in ordered]),
+        cast("list[int]", [c.category for c in ordered]),
+        cast("list[int]", [c.visited_category for c in ordered]),
+        [c.open for c in ordered],
+    )
+
+
+def _concern(row: asyncpg.Record) -> Concern:
+    return Concern(
+        id=row["id"],
+        reference=row["reference"],
+        provider_code=row["provider_code"],
+        site_code=row["site_code"],
+        programme=row["programme"],
+        category=_category(row["category"]),
+        visited_category=_category(row["visited_category"]),
+        open=row["open"],
+    )
+
+
+def _category(value: int | None) -> Category | None:
+    return None if value is None else Category(value)
