@@ -11,7 +11,7 @@ from services.visits.domain.days import office_day
 from services.visits.domain.requirement import Requirement, Step
 from services.visits.store import concerns, requirements
 from shared.contracts.concerns import ConcernClosed, ConcernRaised, ConcernRated, ConcernReopened, ConcernScope
-from shared.contracts.fields import EventData
+from shared.contracts.fields import EventData, Origin
 from shared.messaging.reactions import Reacting, Reactions, Received
 from shared.persistence.history import Change, record
 from shared.persistence.pool import Connection
@@ -50,7 +50,9 @@ class Workspace:
         self.changed[requirement.id] = requirement
         self.history.append(history.of_requirement(step, at=reacting.now, actor=event.actor))
         if step.announce:
-            reacting.emit(requirement.announced(event.data.provider), correlation_id=requirement.concern_id)
+            # Only a rating calls for a visit, and it says whether it was made here.
+            origin = event.data.origin if isinstance(event.data, ConcernRated) else Origin.REPORTED
+            reacting.emit(requirement.announced(event.data.provider, origin), correlation_id=requirement.concern_id)
 
 
 async def _load(connection: Connection, events: Sequence[Received[EventData]]) -> Workspace:

@@ -69,7 +69,7 @@ class ConcernRated(ConcernScope):
     category: Category = partner("Category a person confirmed.")
     previous_category: Category | None = partner("Category before, if it was rated before.", default=None)
     rated_on: date = partner("Day of the confirmation.")
-    origin: Origin = internal("Reported to this office, or imported from an earlier register.")
+    origin: Origin = internal("Whether it was rated here, or the rating came with an imported register.")
 
 
 class ConcernClosed(EventData):
@@ -81,7 +81,7 @@ class ConcernClosed(EventData):
     category: Category | None = partner("Last confirmed category, if it was ever rated.", default=None)
     reason: ClosureReason = partner("Why it was closed.")
     closed_on: date = partner("Day of closure.")
-    origin: Origin = internal("Reported to this office, or imported from an earlier register.")
+    origin: Origin = internal("Whether it was closed here, or the closure came with an imported register.")
 
 
 class ConcernReopened(EventData):

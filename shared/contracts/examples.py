@@ -140,6 +140,7 @@ _STORY: tuple[tuple[datetime, EventData, type[EventData] | None], ...] = (
             kind=VisitKind.TRIGGERED_VISIT,
             latest_date=date(2025, 11, 17),
             policy_version="visit-policy-1",
+            origin=Origin.REPORTED,
         ),
         ConcernRated,
     ),

@@ -13,9 +13,11 @@ from shared.contracts.fields import (
     EventData,
     Line,
     OdsCode,
+    Origin,
     PanelRole,
     ProviderRef,
     VisitKind,
+    internal,
     partner,
     public,
 )
@@ -40,6 +42,7 @@ class VisitRequired(EventData):
     kind: VisitKind = partner("Kind of visit called for.")
     latest_date: date = partner("Last day on which the visit may take place.")
     policy_version: Line = partner("Version of the visit policy that was applied.")
+    origin: Origin = internal("Whether the rating it rests on was made here, or came with an imported register.")
 
 
 class VisitScheduled(EventData):

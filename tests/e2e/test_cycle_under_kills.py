@@ -3,11 +3,9 @@
 import asyncio
 import contextlib
 import random
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -71,33 +69,22 @@ def mails_of(stack: Stack) -> int:
     return len(httpx.get(f"{stack.mail_url}/messages").json())
 
 
-@contextmanager
-def killing(stack: Stack, service: str, seed: int) -> Iterator[Callable[[], int]]:
-    """Kill a service (SIGKILL) now and again and start it again, until the block ends; how often, on call."""
-    ended = threading.Event()
+def run_while_killing(stack: Stack, service: str, seed: int) -> tuple[Ended, int]:
+    """Play the cycle while a service is killed (SIGKILL) and started again, three times; how it ended, and the kills.
+
+    The kills are done by the main thread: a process of this stack ends with the thread that started it.
+    """
+    random_ = random.Random(seed)
     kills = 0
-    failure: list[BaseException] = []
-
-    def run() -> None:
-        nonlocal kills
-        random_ = random.Random(seed)
-        try:
-            while not ended.wait(random_.uniform(0.15, 0.6)) and kills < 3:
-                stack.kill(service)
-                kills += 1
-                time.sleep(random_.uniform(0, 0.3))
-                stack.restart(service)
-        except BaseException as error:
-            failure.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        yield lambda: kills
-    finally:
-        ended.set()
-        thread.join(90)
-    assert not failure, failure
+    with ThreadPoolExecutor(1) as others:
+        playing = others.submit(lambda: asyncio.run(run_cycle(stack, import_first=False)))
+        while not playing.done() and kills < 3:
+            time.sleep(random_.uniform(0.15, 0.6))
+            stack.kill(service)
+            kills += 1
+            time.sleep(random_.uniform(0, 0.3))
+            stack.restart(service)
+        return playing.result(), kills
 
 
 @pytest.fixture(scope="module")
@@ -129,12 +116,7 @@ def test_an_undisturbed_cycle_reaches_every_stage(undisturbed: Ended) -> None:
 def test_killing_a_service_in_the_middle_changes_nothing_of_the_end(
     stack: Stack, undisturbed: Ended, service: str, seed: int
 ) -> None:
-    async def disturbed() -> tuple[Ended, int]:
-        with killing(stack, service, seed=seed) as kills:
-            ended = await run_cycle(stack, import_first=False)
-        return ended, kills()
-
-    ended, kills = asyncio.run(disturbed())
+    ended, kills = run_while_killing(stack, service, seed)
     assert kills > 0, "the run was over before anything was killed"
     assert ended.events == undisturbed.events
     assert ended.story == undisturbed.story

@@ -108,7 +108,7 @@ async def _bring_up_to_date(work: UnitOfWork, caller: Caller, imported: Sequence
         changed(concern, "imported")
         if row.confirmed is not None and row.impact and row.likelihood and row.rated_on and row.rationale:
             rating = Rating(row.impact, row.likelihood)
-            concern, rated = concern.rate(rating, row.confirmed, row.rated_on)
+            concern, rated = concern.rate(rating, row.confirmed, row.rated_on, Origin.IMPORTED)
             ratings.append(
                 RatingRow(
                     concern.id, concern.version, rating, row.confirmed, row.rationale, row.rated_on, caller.subject
@@ -117,7 +117,7 @@ async def _bring_up_to_date(work: UnitOfWork, caller: Caller, imported: Sequence
             chapters.append(tell(work, concern, rated))
             changed(concern, "rated")
         if row.closure_reason is not None and row.closed_on is not None:
-            concern, closed = concern.close(row.closure_reason, row.closed_on)
+            concern, closed = concern.close(row.closure_reason, row.closed_on, Origin.IMPORTED)
             chapters.append(tell(work, concern, closed))
             changed(concern, "closed")
     await concerns.add_ratings(work.connection, ratings)

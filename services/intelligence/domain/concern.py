@@ -57,8 +57,12 @@ class Concern:
             origin=self.origin,
         )
 
-    def rate(self, rating: Rating, category: Category, on: date) -> tuple["Concern", ConcernRated]:
-        """Confirm a category. Raises NotInThisState if it is closed, RuleBroken for a day before it was raised."""
+    def rate(
+        self, rating: Rating, category: Category, on: date, origin: Origin = Origin.REPORTED
+    ) -> tuple["Concern", ConcernRated]:
+        """Confirm a category; ``origin`` tells a rating made here from an imported one.
+
+        Raises NotInThisState if it is closed, RuleBroken for a day before it was raised."""
         self._require_open("rated")
         if on < self.raised_on:
             raise RuleBroken("rated_on", f"is before {self.raised_on}, the day it was raised")
@@ -74,12 +78,16 @@ class Concern:
             category=category,
             previous_category=self.category,
             rated_on=on,
-            origin=self.origin,
+            origin=origin,
         )
         return replace(self, category=category, version=self.version + 1), event
 
-    def close(self, reason: ClosureReason, on: date) -> tuple["Concern", ConcernClosed]:
-        """Close it on this register. Raises NotInThisState if it is closed, RuleBroken for an impossible day."""
+    def close(
+        self, reason: ClosureReason, on: date, origin: Origin = Origin.REPORTED
+    ) -> tuple["Concern", ConcernClosed]:
+        """Close it on this register; ``origin`` tells a closure made here from an imported one.
+
+        Raises NotInThisState if it is closed, RuleBroken for an impossible day."""
         self._require_open("closed")
         if on < self.raised_on:
             raise RuleBroken("closed_on", f"is before {self.raised_on}, the day it was raised")
@@ -90,7 +98,7 @@ class Concern:
             category=self.category,
             reason=reason,
             closed_on=on,
-            origin=self.origin,
+            origin=origin,
         )
         closed = replace(self, status=Status.CLOSED, closed_on=on, closure_reason=reason, version=self.version + 1)
         return closed, event

@@ -21,6 +21,7 @@ from services.visits.domain.requirement import RequirementState, Step
 from services.visits.domain.visit import Visit, VisitState
 from services.visits.store import concerns, outcomes, people, requirements, visits
 from services.visits.store.outcomes import FindingRow, Outcome
+from shared.contracts.fields import Origin
 from shared.contracts.outcomes import Finding, OutcomeRecorded
 from shared.messaging.unit_of_work import UnitOfWork
 from shared.persistence.history import record
@@ -165,4 +166,5 @@ def _call_again(work: UnitOfWork, provider: Provider, steps: list[Step]) -> None
     for step in steps:
         if step.announce:
             requirement = step.requirement
-            work.emit(requirement.announced(provider.ref), key=provider.ods_code, correlation_id=requirement.concern_id)
+            announced = requirement.announced(provider.ref, Origin.REPORTED)
+            work.emit(announced, key=provider.ods_code, correlation_id=requirement.concern_id)

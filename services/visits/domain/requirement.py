@@ -14,7 +14,7 @@ from services.visits.domain.concern import Concern
 from services.visits.domain.errors import NotInThisState
 from services.visits.domain.kinds import meets
 from services.visits.domain.visit_policy import Call
-from shared.contracts.fields import Category, ProviderRef, VisitKind
+from shared.contracts.fields import Category, Origin, ProviderRef, VisitKind
 from shared.contracts.visits import VisitRequired
 
 
@@ -49,8 +49,8 @@ class Requirement:
     visit_id: UUID | None = None
     version: int = 1
 
-    def announced(self, provider: ProviderRef) -> VisitRequired:
-        """The event by which others hear of it."""
+    def announced(self, provider: ProviderRef, origin: Origin) -> VisitRequired:
+        """The event by which others hear of it; ``origin`` is that of the rating it rests on."""
         return VisitRequired(
             requirement_id=self.id,
             provider=provider,
@@ -59,6 +59,7 @@ class Requirement:
             kind=self.kind,
             latest_date=self.latest_date,
             policy_version=self.policy_version,
+            origin=origin,
         )
 
 

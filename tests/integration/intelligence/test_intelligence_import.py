@@ -123,3 +123,18 @@ async def test_the_register_of_organisations_takes_over_a_newer_edition(intellig
     assert (answer.json()["updated"], answer.json()["unchanged"]) == (1, len(rows) - 1)
     found = await intelligence.call("GET", f"/providers/{rows[0]['ods_code']}", role=Role.READER)
     assert found.json()["name"] == rows[0]["name"]
+
+
+async def test_what_happens_after_the_import_is_told_as_news(intelligence: ServiceUnderTest) -> None:
+    await send(intelligence, text_of([row for row in rows_of(YEAR) if row["status"] == "open"][:1]))
+    (imported,) = (await intelligence.call("GET", "/concerns", role=Role.READER)).json()["items"]
+    await intelligence.call(
+        "POST",
+        f"/concerns/{imported['id']}/ratings",
+        role=Role.QUALITY_LEAD,
+        json={"impact": 5, "likelihood": 5, "category": 3, "rationale": "It got worse."},
+        headers={"If-Match": f'"{imported["version"]}"'},
+    )
+    origins = [event.origin for event in await intelligence.emitted(ConcernRated)]
+    assert origins[-1] is Origin.REPORTED
+    assert set(origins[:-1]) <= {Origin.IMPORTED}

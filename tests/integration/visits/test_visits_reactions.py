@@ -7,7 +7,7 @@ import pytest
 
 from services.visits.domain.requirement import requirement_id
 from services.visits.policies import visit_policy
-from shared.contracts.fields import Category, ProviderRef, VisitKind
+from shared.contracts.fields import Category, Origin, ProviderRef, VisitKind
 from shared.contracts.visits import VisitRequired
 from shared.reference.kinds import ProviderKind
 from shared.security.roles import Role
@@ -35,6 +35,7 @@ async def test_a_rating_opens_a_requirement_and_tells_of_it(world: World) -> Non
         kind=VisitKind.TRIGGERED_VISIT,
         latest_date=call.latest_date,
         policy_version="visit-policy-1",
+        origin=Origin.REPORTED,
     )
     row = await world.service.pool.fetchrow("select * from outbox")
     assert row is not None
