@@ -15,7 +15,13 @@ _PASSING = (
 )
 
 
+#: How asyncpg's internal error begins where the server cut a pooled connection at the moment it was taken into use.
+_CUT_WHEN_TAKEN = "cannot switch to state"
+
+
 def is_passing(error: BaseException) -> bool:
     """True if the same work may succeed when it is simply done again later."""
+    if isinstance(error, asyncpg.InternalClientError):
+        return str(error).startswith(_CUT_WHEN_TAKEN)
     # asyncpg calls a value it cannot encode an interface error too; that one is the value's fault.
     return isinstance(error, _PASSING) and not isinstance(error, ValueError)
