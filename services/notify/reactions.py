@@ -1,0 +1,55 @@
+"""Every event goes into the feed, and an e-mail is queued for each stakeholder who subscribes to it."""
+
+from services.notify import templating
+from services.notify.domain.happenings import happening, is_taken_over, learn
+from services.notify.domain.matching import recipients
+from services.notify.domain.redaction import for_partners
+from services.notify.store import workspace
+from services.notify.store.deliveries import NewDelivery
+from services.notify.store.feed import NewEntry
+from services.notify.store.workspace import Workspace
+from shared.contracts.fields import EventData
+from shared.contracts.registry import EVENTS, Topic
+from shared.messaging.reactions import Reacting, Reactions, Received
+
+reactions = Reactions(load=workspace.load, save=workspace.save)
+
+
+def _hear(work: Workspace, event: Received[EventData], reacting: Reacting) -> None:
+    if event.id in work.entries:
+        return
+    work.learnt |= learn(event.data, work.categories)
+    envelope = event.envelope
+    told = happening(event.data, envelope.key, work.categories)
+    work.entries[event.id] = NewEntry(
+        event_id=event.id,
+        name=told.name,
+        type=envelope.type,
+        source=envelope.source,
+        subject=envelope.subject,
+        key=envelope.key,
+        time=envelope.time,
+        correlation_id=envelope.correlationid,
+        causation_id=envelope.causationid,
+        traceparent=envelope.traceparent,
+        data=for_partners(event.data),
+        received_at=reacting.now,
+    )
+    if is_taken_over(event.data):
+        return
+    work.deliveries += [
+        NewDelivery(
+            id=reacting.new_id(f"delivery to {stakeholder.id}"),
+            event_id=event.id,
+            stakeholder_id=stakeholder.id,
+            template=templating.newest(told.name),
+            created_at=reacting.now,
+        )
+        for stakeholder in recipients(work.directory, told)
+    ]
+
+
+# Its own events tell of what it did itself, and telling of them would never end.
+for _spec in EVENTS:
+    if _spec.topic is not Topic.NOTIFICATIONS:
+        reactions.on(_spec.model)(_hear)

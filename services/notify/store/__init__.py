@@ -1,0 +1,1 @@
+"""The only modules with this stage's SQL: one for each thing it keeps."""
