@@ -1,0 +1,1 @@
+"""What Grafana shows: the dashboard as code, and the files Grafana reads at its start."""
