@@ -158,8 +158,8 @@ def test_a_requirement_tells_a_category_only_while_no_rating_is_known() -> None:
     assert known == {early: Category.SIGNIFICANT, late: Category.MAJOR}
 
 
-def test_concerns_taken_over_from_an_earlier_register_are_history_and_all_else_is_news() -> None:
-    for model in (ConcernRaised, ConcernRated, ConcernClosed):
+def test_what_came_with_an_earlier_register_is_history_and_all_else_is_news() -> None:
+    for model in (ConcernRaised, ConcernRated, ConcernClosed, VisitRequired):
         assert is_taken_over(example(model, origin=Origin.IMPORTED))
         assert not is_taken_over(example(model, origin=Origin.REPORTED))
     assert not is_taken_over(example(ConcernReopened, reopened_on=date(2025, 1, 1)))
