@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from shared.observability import logs
 from shared.security.tokens import TokenVerifier
+from shared.service import documentation
 from shared.service.runtime import Service, ServiceSpec
 from shared.service.settings import ServiceSettings
 from shared.web import problems
@@ -32,7 +33,14 @@ def build(spec: ServiceSpec, settings: ServiceSettings, *, deliver: bool = True)
         finally:
             await service.stop()
 
-    app = _Application(title=f"Quality Cycle: {spec.name}", summary=spec.description, version="1", lifespan=lifespan)
+    app = _Application(
+        title=f"Quality Cycle: {spec.name}",
+        summary=spec.description,
+        version="1",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
     app.state.service = service
     app.state.token_verifier = TokenVerifier(settings.tokens())
     app.add_middleware(RequestMiddleware)
@@ -40,6 +48,7 @@ def build(spec: ServiceSpec, settings: ServiceSettings, *, deliver: bool = True)
     for router in spec.routers:
         app.include_router(router)
     _add_operations(app, service)
+    documentation.install(app)
     return app
 
 
@@ -99,7 +108,12 @@ def _add_operations(app: FastAPI, service: Service) -> None:
     async def live() -> dict[str, bool]:
         return {"alive": True}
 
-    @app.get("/health/ready", tags=["operations"], summary="The service can do its work")
+    @app.get(
+        "/health/ready",
+        tags=["operations"],
+        summary="The service can do its work",
+        responses={503: {"description": "It cannot; `checks` says why.", "content": {"application/json": {}}}},
+    )
     async def ready() -> JSONResponse:
         checks = await service.problems()
         is_ready = not any(checks.values())

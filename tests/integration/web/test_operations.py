@@ -1,0 +1,77 @@
+"""What every service offers beside its own resources: health, metrics and its description."""
+
+import re
+
+from services.intelligence.app import SPEC, Settings
+from shared.security.roles import Role
+from tests.fixtures.services import StartService
+
+
+async def test_the_documentation_page_needs_nothing_from_the_internet(start_service: StartService) -> None:
+    service = await start_service(SPEC, Settings)
+    page = (await service.client.get("/docs")).text
+    loaded = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert len(loaded) >= 3
+    for url in loaded:
+        assert url.startswith("/"), url
+        assert (await service.client.get(url)).status_code == 200, url
+
+
+async def test_every_error_is_problem_details(start_service: StartService) -> None:
+    service = await start_service(SPEC, Settings)
+    for method, path, role, status in (
+        ("GET", "/no-such-thing", Role.READER, 404),
+        ("DELETE", "/concerns", Role.READER, 405),
+        ("GET", "/concerns/not-a-uuid", Role.READER, 422),
+        ("GET", "/concerns", None, 401),
+        ("POST", "/concerns", Role.READER, 403),
+    ):
+        answer = await service.call(method, path, role=role)
+        assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+        assert answer.json()["status"] == status
+        assert answer.json()["detail"]
+
+
+async def test_a_body_that_is_too_large_is_refused_before_it_is_read(start_service: StartService) -> None:
+    service = await start_service(SPEC, Settings)
+    declared = await service.call(
+        "POST", "/imports/concerns", role=Role.QUALITY_OFFICER, content=b"x" * (8 * 1024 * 1024 + 1)
+    )
+    assert declared.status_code == 413
+
+    async def endless():
+        for _ in range(9):
+            yield b"x" * 1024 * 1024
+
+    streamed = await service.call("POST", "/imports/concerns", role=Role.QUALITY_OFFICER, content=endless())
+    assert streamed.status_code == 413
+    assert streamed.headers["content-type"] == "application/problem+json"
+
+
+async def test_requests_are_measured_by_route_template_not_by_path(start_service: StartService) -> None:
+    service = await start_service(SPEC, Settings)
+    await service.call("GET", "/concerns/0199f3a1-5c00-7000-8000-000000000007", role=Role.READER)
+    await service.call("GET", "/no-such-thing-4711", role=Role.READER)
+    metrics = (await service.client.get("/metrics")).text
+    assert 'route="/concerns/{concern_id}",status="404"' in metrics
+    assert 'route="unmatched",status="404"' in metrics
+    assert "0199f3a1" not in metrics
+    assert "4711" not in metrics
+
+
+async def test_a_trace_goes_from_the_request_into_the_event(start_service: StartService) -> None:
+    service = await start_service(SPEC, Settings)
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    answer = await service.client.get("/health/live", headers={"traceparent": f"00-{trace}-00f067aa0ba902b7-01"})
+    assert answer.headers["traceresponse"].split("-")[1] == trace
+
+
+async def test_a_service_that_is_not_delivering_says_what_is_missing(start_service: StartService) -> None:
+    service = await start_service(SPEC, Settings)
+    assert (await service.client.get("/health/live")).json() == {"alive": True}
+    ready = await service.client.get("/health/ready")
+    assert ready.json()["checks"]["database"] == "ok"
+    service.pool.terminate()
+    broken = await service.client.get("/health/ready")
+    assert broken.status_code == 503
+    assert broken.json()["checks"]["database"] != "ok"
