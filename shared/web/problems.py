@@ -125,7 +125,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _of_validation)
     app.add_exception_handler(HTTPException, _of_http)
     # Named here besides Exception, which the framework raises again after answering: a lost database is no defect.
-    for failure in (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, Exception):
+    for failure in (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, Exception):
         app.add_exception_handler(failure, _of_failure)
 
 
