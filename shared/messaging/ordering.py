@@ -34,7 +34,7 @@ class Plan:
     conflicts: list[Event] = field(default_factory=list[Event])
     #: To hold, because one before them is missing.
     to_hold: list[Event] = field(default_factory=list[Event])
-    #: Held before and accepted now.
+    #: Accepted now, under a number that was held before: nothing is to be held under it any more.
     released: list[Event] = field(default_factory=list[Event])
     #: New position of every stream that moved.
     positions: dict[Stream, Position] = field(default_factory=dict[Stream, Position])
@@ -57,11 +57,12 @@ def plan(
     held_before = list(held)
     for event in held_before:
         waiting.setdefault(event.stream, {})[event.envelope.sequence] = event
-    was_held = {event.envelope.id for event in held_before}
+    # By stream and number, not by id: an id that a producer gives out twice must not make us forget an event.
+    was_held = {_place(event) for event in held_before}
 
     def accept(event: Event, baseline: int | None) -> None:
         result.accepted.append(event)
-        if event.envelope.id in was_held:
+        if _place(event) in was_held:
             result.released.append(event)
         moved = Position(event.envelope.sequence, event.envelope.id, baseline)
         current[event.stream] = result.positions[event.stream] = moved
@@ -71,7 +72,8 @@ def plan(
         position = current.get(stream)
         last = position.last_sequence if position else 0
         ahead = waiting.setdefault(stream, {})
-        may_begin_here = position is None and (stream.topic, event.record.partition) in truncated
+        # Not where events are held: what comes before those is known to be missing, and may yet come.
+        may_begin_here = position is None and not ahead and (stream.topic, event.record.partition) in truncated
         if sequence <= last:
             conflicting = position is not None and sequence == last and event_id != position.last_event_id
             (result.conflicts if conflicting else result.duplicates).append(event)
@@ -79,8 +81,6 @@ def plan(
             other = ahead.pop(sequence, None)
             if other is not None and other.envelope.id != event_id:
                 result.conflicts.append(other)
-                if other.envelope.id in was_held:
-                    result.released.append(other)
             accept(
                 event,
                 sequence if may_begin_here and sequence > 1 else position.baseline if position else None,
@@ -94,6 +94,10 @@ def plan(
             ahead[sequence] = event
 
     result.to_hold = [
-        event for events in waiting.values() for event in events.values() if event.envelope.id not in was_held
+        event for events in waiting.values() for event in events.values() if _place(event) not in was_held
     ]
     return result
+
+
+def _place(event: Event) -> tuple[Stream, int]:
+    return event.stream, event.envelope.sequence

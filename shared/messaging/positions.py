@@ -104,7 +104,15 @@ async def release(connection: Connection, events: Sequence[Event]) -> None:
     if not events:
         return
     await connection.execute(
-        "delete from held_events where event_id = any($1::uuid[])", [event.envelope.id for event in events]
+        """
+        delete from held_events h using unnest($1::text[], $2::text[], $3::text[], $4::bigint[])
+            as released (topic, source, key, sequence)
+        where (h.topic, h.source, h.key, h.sequence) = (released.topic, released.source, released.key,
+                                                        released.sequence)""",
+        [event.stream.topic for event in events],
+        [event.stream.source for event in events],
+        [event.stream.key for event in events],
+        [event.envelope.sequence for event in events],
     )
 
 
