@@ -9,18 +9,20 @@ An event that cannot be applied stops the consumer, with backoff, until it can b
 import asyncio
 import random
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import CorruptRecordException, KafkaError, UnsupportedCodecError
 from faststream import AckPolicy
+from faststream.kafka import KafkaBroker
 from faststream.kafka.subscriber.usecase import LogicSubscriber
 
-from shared.messaging import offsets
+from shared.messaging import offsets, raw_records
 from shared.messaging.broker import KafkaSettings, cluster_id, new_broker
 from shared.messaging.inbox import Applied, Inbox, OffsetsWentBack
 from shared.messaging.offsets import Partition
@@ -37,6 +39,18 @@ _POLL_MS = 500
 
 #: A consumer that has not polled for this long, in seconds, is not ready.
 POLL_AGE_LIMIT_S = 30.0
+
+#: A consumer that has partitions to which the broker has not answered for this long, in seconds, is not ready.
+ANSWER_AGE_LIMIT_S = 10.0
+
+#: How long ``stop`` waits for the batch in hand, in seconds; what is cut off is taken in again at the next start.
+FINISH_S = 2.5
+
+#: How long leaving the group may take, in seconds; after that the others wait for the session to time out.
+_LEAVE_S = 1.0
+
+#: What the client library raises for a record that it cannot decode; it fails again whenever it meets that record.
+_UNDECODABLE = (UnicodeDecodeError, CorruptRecordException, UnsupportedCodecError)
 
 _BACKOFF_FIRST_S = 0.2
 _BACKOFF_MAX_S = 30.0
@@ -66,13 +80,22 @@ class Consumer(ConsumerRebalanceListener):
         self._clock = clock
         self._inbox = Inbox(pool, source, reactions)
         self._stopping = asyncio.Event()
+        self._limit: asyncio.Timeout | None = None
+        self._failures = 0
         #: Assigned partitions that still have to be put at the offset the database says.
         self._unplaced: set[TopicPartition] = set()
         #: Next offset the database had for each partition we hold.
         self._expected: dict[Partition, int] = {}
+        #: Next offset the client reads of each partition; it goes back only if the log begins anew.
+        self._next_read: dict[TopicPartition, int] = {}
+        #: Partitions whose log was found to begin anew below what was read of it.
+        self._begun_anew: set[TopicPartition] = set()
         self._truncated: set[Partition] = set()
+        self._uncommitted: dict[Partition, int] = {}
+        self._committing: asyncio.Task[None] | None = None
         self._placed_once = False
-        self._last_poll = time.monotonic()
+        self._last_poll = self._last_answer = time.monotonic()
+        self._oldest_answer_ms = 0
         #: What stands in the way: an event's id, or where the record lies if it has none.
         self._blocked_by: str | None = None
         self._trouble: str | None = "not started"
@@ -90,6 +113,9 @@ class Consumer(ConsumerRebalanceListener):
             return "waiting for partitions to be assigned"
         if (age := time.monotonic() - self._last_poll) > POLL_AGE_LIMIT_S:
             return f"has not polled for {age:.0f} s"
+        limit = max(ANSWER_AGE_LIMIT_S, 3 * self._kafka.fetch_max_wait_ms / 1000)
+        if self._expected and (age := time.monotonic() - self._last_answer) > limit:
+            return f"the broker has not answered for {age:.0f} s"
         return None
 
     # Rebalance --------------------------------------------------------------------------------------------------
@@ -112,31 +138,39 @@ class Consumer(ConsumerRebalanceListener):
     # Life -------------------------------------------------------------------------------------------------------
 
     def stop(self) -> None:
-        """Take no new work; the batch in hand is finished."""
+        """Take no new work; the batch in hand is finished, unless it takes longer than FINISH_S seconds."""
         self._stopping.set()
+        if self._limit is not None:
+            self._limit.reschedule(asyncio.get_running_loop().time() + FINISH_S)
 
     async def run(self) -> None:
         """Consume until stopped. A lost broker or database is waited for, without end."""
-        failures = 0
+        try:
+            async with asyncio.timeout(None) as self._limit:
+                await self._run()
+        except TimeoutError:
+            _log.warning("stopped in the middle of a batch; it is taken in again at the next start")
+        finally:
+            self._limit = None
+
+    async def _run(self) -> None:
         while not self._stopping.is_set():
             try:
                 await self._session()
-                failures = 0
             except Exception as error:
                 if not (is_passing(error) or isinstance(error, KafkaError | OffsetsWentBack)):
                     _log.exception("consumer failed; starting it anew")
                 else:
                     _log.warning("consumer lost its broker or database", error=repr(error))
                 self._trouble = f"reconnecting after {type(error).__name__}"
-                failures += 1
-                await self._pause(failures)
+                self._failures += 1
+                await self._pause(self._failures)
 
     async def _session(self) -> None:
         if not self._topics:
             self._trouble, self._placed_once = None, True
             await self._stopping.wait()
             return
-        cluster = await cluster_id(self._kafka)
         broker = new_broker(self._kafka)
         subscriber = broker.subscriber(
             *self._topics,
@@ -152,42 +186,105 @@ class Consumer(ConsumerRebalanceListener):
         )
         self._unplaced.clear()
         self._expected.clear()
+        self._placed_once = False
         try:
             await broker.start()
             consumer = _client(subscriber)
             self._trouble = None
             while not self._stopping.is_set():
-                await self._poll(consumer, cluster)
+                await self._poll(consumer)
+                self._failures = 0
         finally:
-            await broker.stop()
+            self._unblock()
+            await self._leave(broker)
 
-    async def _poll(self, consumer: AIOKafkaConsumer, cluster: str) -> None:
+    async def _leave(self, broker: KafkaBroker) -> None:
+        if self._committing is not None:
+            await asyncio.wait([self._committing], timeout=_LEAVE_S)
+            self._committing.cancel()
+        self._uncommitted.clear()
+        try:
+            # Only when the service ends is there a hurry; otherwise a member left half-way would haunt the group.
+            async with asyncio.timeout(_LEAVE_S if self._stopping.is_set() else None):
+                await broker.stop()
+        except TimeoutError:
+            _log.warning("left without the broker's answer")
+
+    async def _poll(self, consumer: AIOKafkaConsumer) -> None:
         if self._unplaced:
-            await self._place(consumer, cluster)
-        fetched = await consumer.getmany(timeout_ms=_POLL_MS, max_records=self._batch_size)
+            await self._place(consumer)
+        try:
+            fetched = await consumer.getmany(timeout_ms=_POLL_MS, max_records=self._batch_size)
+        except _UNDECODABLE as error:
+            await self._read_raw(consumer, error)
+            return
         self._last_poll = time.monotonic()
+        self._note_answers(consumer, bool(fetched))
+        for tp, raws in fetched.items():
+            self._note_read(tp, raws[0].offset, raws[-1].offset)
         # A rebalance may have come while we waited: what was fetched before placing is read again after it.
         records = [Record.of(raw) for tp, raws in fetched.items() if tp not in self._unplaced for raw in raws]
         if records:
             await self._take_in(consumer, records)
         self._observe_lag(consumer)
 
-    async def _place(self, consumer: AIOKafkaConsumer, cluster: str) -> None:
+    async def _read_raw(self, consumer: AIOKafkaConsumer, error: Exception) -> None:
+        """Get past a record that the client library cannot decode, by decoding what lies there ourselves."""
+        _log.error("the client cannot decode what it fetched; reading it raw", error=repr(error))
+        placed = consumer.assignment() - self._unplaced
+        for tp in placed:
+            if tp in self._next_read:
+                records = await raw_records.read(self._kafka, tp.topic, tp.partition, self._next_read[tp])
+                await self._take_in(consumer, records[: self._batch_size])
+        # The client threw away what it had fetched beside that record: all is placed where the database says.
+        self._unplaced |= placed & consumer.assignment()
+        self._last_poll = time.monotonic()
+
+    def _note_read(self, tp: TopicPartition, first: int, last: int) -> None:
+        """Notice a log that begins anew: the broker lost its end or all of it, and the client went to its beginning.
+
+        What it holds now was never read, although its offsets were: positions know what was applied already.
+        """
+        if tp in self._unplaced:
+            return
+        if first < self._next_read.get(tp, 0):
+            _log.error("the log begins anew below what was read of it", topic=tp.topic, partition=tp.partition)
+            self._begun_anew.add(tp)
+            self._unplaced.add(tp)
+        else:
+            self._next_read[tp] = last + 1
+
+    def _note_answers(self, consumer: AIOKafkaConsumer, fetched: bool) -> None:
+        answers = [consumer.last_poll_timestamp(tp) or 0 for tp in consumer.assignment()]
+        oldest = min(answers, default=0)
+        # While records come in, the client asks for more only where it has none left; then they are the answer.
+        if fetched or not answers or oldest != self._oldest_answer_ms:
+            self._oldest_answer_ms = oldest
+            self._last_answer = time.monotonic()
+
+    async def _place(self, consumer: AIOKafkaConsumer) -> None:
         wanted = set(self._unplaced)
+        # Asked for every time: another cluster may answer at the same address while this process lives.
+        cluster = await cluster_id(self._kafka)
         beginnings = await consumer.beginning_offsets(wanted)
         ends = await consumer.end_offsets(wanted)
+        # A log that began anew is shorter than what was read of it, even if it has grown past that since.
+        lengths = {(tp.topic, tp.partition): -1 if tp in self._begun_anew else end for tp, end in ends.items()}
         async with self._pool.acquire() as connection:
-            placed = await offsets.place(
-                connection, cluster, {(tp.topic, tp.partition): end for tp, end in ends.items()}
-            )
+            placed = await offsets.place(connection, cluster, lengths)
         for tp in wanted & consumer.assignment():
             partition = (tp.topic, tp.partition)
-            consumer.seek(tp, max(placed[partition], beginnings[tp]))
+            self._next_read[tp] = max(placed[partition], beginnings[tp])
+            consumer.seek(tp, self._next_read[tp])
             self._expected[partition] = placed[partition]
             if beginnings[tp] > 0:
                 self._truncated.add(partition)
+            else:
+                self._truncated.discard(partition)
+        self._begun_anew -= wanted
         self._unplaced -= wanted
         self._placed_once = True
+        self._last_answer = time.monotonic()
         _log.info("partitions assigned", count=len(wanted), group=self._group)
 
     # Work -------------------------------------------------------------------------------------------------------
@@ -195,13 +292,14 @@ class Consumer(ConsumerRebalanceListener):
     async def _take_in(self, consumer: AIOKafkaConsumer, records: Sequence[Record]) -> None:
         """Apply records, repeating until it succeeds, unless the partitions have gone to another member."""
         attempt = 0
-        one_by_one = False
+        portion_size = len(records)
         remaining = list(records)
         while remaining and not self._stopping.is_set():
             held_by_us = {(tp.topic, tp.partition) for tp in consumer.assignment() - self._unplaced}
             remaining = [r for r in remaining if (r.topic, r.partition) in held_by_us & self._expected.keys()]
-            portion = remaining[:1] if one_by_one else remaining
+            portion = remaining[:portion_size]
             if not portion:
+                self._unblock()
                 return
             try:
                 applied = await self._apply(portion)
@@ -213,9 +311,12 @@ class Consumer(ConsumerRebalanceListener):
                 if is_passing(error):
                     metrics.BATCH_FAILURES.labels("passing").inc()
                     _log.warning("batch rolled back; repeating it", records=len(portion), error=repr(error))
+                    if isinstance(error, TimeoutError | asyncpg.QueryCanceledError):
+                        # Too much for one statement's time, perhaps: a batch that never fits must not stay.
+                        portion_size = max(len(portion) // 2, 1)
                 elif len(portion) > 1:
                     # Alone, every record before the failing one goes through, and that one is known for certain.
-                    one_by_one, attempt = True, 0
+                    portion_size, attempt = 1, 0
                     continue
                 else:
                     self._block(portion[0], error)
@@ -224,7 +325,7 @@ class Consumer(ConsumerRebalanceListener):
             attempt = 0
             self._unblock()
             remaining = remaining[len(portion) :]
-            await self._commit(consumer, applied)
+            self._commit(consumer, applied.next_offsets)
 
     async def _apply(self, portion: Sequence[Record]) -> Applied:
         expected = {partition: self._expected[partition] for partition in {(r.topic, r.partition) for r in portion}}
@@ -283,16 +384,25 @@ class Consumer(ConsumerRebalanceListener):
         self._blocked_by = None
         metrics.CONSUMER_STOPPED.set(0)
 
-    async def _commit(self, consumer: AIOKafkaConsumer, applied: Applied) -> None:
-        committed = {TopicPartition(*partition): offset for partition, offset in applied.next_offsets.items()}
-        try:
-            await consumer.commit({tp: o for tp, o in committed.items() if tp in consumer.assignment()})
-        except KafkaError as error:
-            # The database has the truth; after a rebalance the group may refuse, and a repeat is dropped.
-            _log.info("offsets not committed to Kafka", error=repr(error))
+    def _commit(self, consumer: AIOKafkaConsumer, next_offsets: Mapping[Partition, int]) -> None:
+        """Tell Kafka how far we are, beside the work: the database has the truth, and nothing waits for this."""
+        self._uncommitted.update(next_offsets)
+        if self._committing is None or self._committing.done():
+            self._committing = asyncio.create_task(self._commit_all(consumer), name="commit offsets")
+
+    async def _commit_all(self, consumer: AIOKafkaConsumer) -> None:
+        while self._uncommitted:
+            newest = {TopicPartition(*partition): offset for partition, offset in self._uncommitted.items()}
+            self._uncommitted.clear()
+            assigned = consumer.assignment()
+            try:
+                await consumer.commit({tp: offset for tp, offset in newest.items() if tp in assigned})
+            except KafkaError as error:
+                # After a rebalance the group may refuse; lag monitors see the next one.
+                _log.info("offsets not committed to Kafka", error=repr(error))
 
     async def _pause(self, attempt: int) -> None:
-        ceiling = min(_BACKOFF_FIRST_S * 2**attempt, _BACKOFF_MAX_S)
+        ceiling = min(_BACKOFF_FIRST_S * 2 ** min(attempt, 10), _BACKOFF_MAX_S)
         try:
             await asyncio.wait_for(self._stopping.wait(), random.uniform(ceiling / 2, ceiling))
         except TimeoutError:
@@ -320,6 +430,6 @@ def _id_of(record: Record) -> UUID | None:
         if name == "ce_id":
             try:
                 return UUID(value.decode())
-            except ValueError:
+            except (ValueError, AttributeError):  # not an id, or a header without a value
                 return None
     return None

@@ -20,7 +20,7 @@ async def keep(connection: Connection, undeliverable: Sequence[Undeliverable]) -
                 letter.record.offset,
                 letter.record.time,
                 letter.record.key,
-                [name.encode() for name, _ in letter.record.headers],
+                [name.encode(errors="surrogateescape") for name, _ in letter.record.headers],
                 [value for _, value in letter.record.headers],
                 letter.record.value,
                 letter.envelope.id if letter.envelope else None,

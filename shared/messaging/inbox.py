@@ -11,7 +11,7 @@ from shared.contracts.registry import by_type
 from shared.messaging import dead_letters, offsets, ordering, outbox, positions
 from shared.messaging.offsets import Partition
 from shared.messaging.reactions import AnyReactions
-from shared.messaging.records import Defect, Event, Record, Undeliverable, decode
+from shared.messaging.records import Defect, Event, Record, Undeliverable, decode, undeliverable
 from shared.persistence.pool import Pool
 
 
@@ -59,7 +59,7 @@ class Inbox:
         result = Applied()
         async with self._pool.acquire() as connection, connection.transaction():
             stored = await offsets.lock(connection, {(r.topic, r.partition) for r in records})
-            _check_not_behind(expected, stored)
+            _check_not_behind(records, expected, stored)
             fresh = [r for r in records if r.offset >= stored[r.topic, r.partition]]
             result.next_offsets = dict(stored)
             for record in fresh:
@@ -123,7 +123,11 @@ def _label(envelope: Envelope | None) -> str:
     return envelope.type if envelope is not None and by_type(envelope.type) is not None else "unknown"
 
 
-def _check_not_behind(expected: Mapping[Partition, int], stored: Mapping[Partition, int]) -> None:
+def _check_not_behind(
+    records: Sequence[Record], expected: Mapping[Partition, int], stored: Mapping[Partition, int]
+) -> None:
+    for topic, partition in {(r.topic, r.partition) for r in records} - stored.keys():
+        raise OffsetsWentBack(f"{topic}/{partition}: the database does not know this partition any more")
     for partition, offset in expected.items():
         if stored.get(partition, 0) < offset:
             raise OffsetsWentBack(
@@ -133,7 +137,7 @@ def _check_not_behind(expected: Mapping[Partition, int], stored: Mapping[Partiti
 
 
 def _conflict(event: Event) -> Undeliverable:
-    return Undeliverable(
+    return undeliverable(
         event.record,
         Defect.CONFLICT,
         f"sequence {event.envelope.sequence} of {event.envelope.source} was accepted before under another event id",

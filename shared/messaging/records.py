@@ -1,7 +1,7 @@
 """What comes out of a topic: a raw record, and the event it holds if it can be read."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
@@ -10,6 +10,14 @@ from pydantic import ValidationError
 from shared.contracts.envelope import Envelope, UnreadableRecord, describe, read_envelope
 from shared.contracts.fields import EventData
 from shared.contracts.registry import by_type
+
+#: Longest error kept with a record that cannot be delivered. It may quote the record, which may be of any size.
+MAX_ERROR_CHARS = 1_000
+
+#: The last instant a date can hold, in milliseconds since 1970: a broker may keep any 64-bit number.
+_LAST_MOMENT_MS = 253_402_300_799_999
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class ConsumerRecord(Protocol):
@@ -26,7 +34,10 @@ class ConsumerRecord(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A record as the broker keeps it."""
+    """A record as the broker keeps it.
+
+    The name of a header that is not UTF-8 holds its bytes as surrogate escapes.
+    """
 
     topic: str
     partition: int
@@ -35,19 +46,26 @@ class Record:
     key: bytes | None
     headers: tuple[tuple[str, bytes], ...]
     value: bytes | None
+    #: Why the client could not unpack it, if it could not; then the value is the whole batch it lies in.
+    damage: str | None = None
 
     @staticmethod
     def of(raw: ConsumerRecord) -> "Record":
-        """Copy what a client library read."""
+        """Copy what a client library read. A timestamp that is no date is brought into range."""
         return Record(
             topic=raw.topic,
             partition=raw.partition,
             offset=raw.offset,
-            time=datetime.fromtimestamp(max(raw.timestamp, 0) / 1000, tz=UTC),
+            time=moment(raw.timestamp),
             key=raw.key,
             headers=tuple((name, value) for name, value in raw.headers),
             value=raw.value,
         )
+
+
+def moment(milliseconds: int) -> datetime:
+    """A record's timestamp as an instant; one that is no date is brought into range."""
+    return _EPOCH + timedelta(milliseconds=min(max(milliseconds, 0), _LAST_MOMENT_MS))
 
 
 class Stream(NamedTuple):
@@ -68,7 +86,7 @@ class Defect(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Undeliverable:
-    """A record that can never be applied, and why. The error names fields, never values."""
+    """A record that can never be applied, and why: a text that a database can hold, whatever the record held."""
 
     record: Record
     defect: Defect
@@ -90,25 +108,39 @@ class Event:
         return Stream(self.record.topic, self.envelope.source, self.envelope.key)
 
 
+def undeliverable(record: Record, defect: Defect, error: str, envelope: Envelope | None = None) -> Undeliverable:
+    """Say why a record cannot be delivered. What the error quotes of the record is cut and made printable."""
+    printable = error.encode(errors="backslashreplace").decode().replace("\x00", "\\x00")
+    return Undeliverable(record, defect, printable[:MAX_ERROR_CHARS], envelope)
+
+
 def decode(record: Record) -> Event | Undeliverable:
     """Read a record. An event of a type added after this version is not an error: it is an Event without data."""
+    if record.damage is not None:
+        return undeliverable(record, Defect.UNREADABLE, record.damage)
+    if any(not _is_utf8(name) for name, _ in record.headers):
+        return undeliverable(record, Defect.UNREADABLE, "the name of a header is not UTF-8")
     try:
         envelope = read_envelope(record.key, record.headers)
     except UnreadableRecord as error:
-        return Undeliverable(record, Defect.UNREADABLE, str(error))
+        return undeliverable(record, Defect.UNREADABLE, str(error))
     spec = by_type(envelope.type)
     if spec is None:
         return Event(record, envelope, None)
     if spec.topic != record.topic:
         problem = f"{envelope.type} belongs in topic {spec.topic}, not in {record.topic}"
-        return Undeliverable(record, Defect.BREAKS_CONTRACT, problem, envelope)
+        return undeliverable(record, Defect.BREAKS_CONTRACT, problem, envelope)
     if not envelope.source.endswith(f"/{spec.producer}"):
         problem = f"{envelope.type} is published by {spec.producer}, not by {envelope.source}"
-        return Undeliverable(record, Defect.BREAKS_CONTRACT, problem, envelope)
+        return undeliverable(record, Defect.BREAKS_CONTRACT, problem, envelope)
     if record.value is None:
-        return Undeliverable(record, Defect.BREAKS_CONTRACT, "the record has no value", envelope)
+        return undeliverable(record, Defect.BREAKS_CONTRACT, "the record has no value", envelope)
     try:
         data = spec.model.model_validate_json(record.value)
     except ValidationError as error:
-        return Undeliverable(record, Defect.BREAKS_CONTRACT, describe(error, "data."), envelope)
+        return undeliverable(record, Defect.BREAKS_CONTRACT, describe(error, "data."), envelope)
     return Event(record, envelope, data)
+
+
+def _is_utf8(name: str) -> bool:
+    return name.isascii() or not any("\ud800" <= character <= "\udfff" for character in name)
