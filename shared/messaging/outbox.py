@@ -6,7 +6,9 @@ from datetime import datetime
 from typing import cast
 from uuid import UUID
 
-from shared.contracts.fields import EventData
+from pydantic import TypeAdapter, ValidationError
+
+from shared.contracts.fields import EventData, OdsCode
 from shared.contracts.registry import MAX_VALUE_BYTES, EventSpec, by_model
 from shared.persistence.pool import Connection
 
@@ -16,6 +18,13 @@ WAKE_CHANNEL = "outbox"
 
 class EventTooLarge(ValueError):
     """An event is larger than any topic takes. It is refused while the change can still be refused with it."""
+
+
+class InvalidKey(ValueError):
+    """An event's key is no ODS code: no consumer could read the event, so it is refused before it is saved."""
+
+
+_ODS_CODE = TypeAdapter[str](OdsCode)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +55,7 @@ async def save(connection: Connection, source: str, events: Sequence[NewEvent]) 
     """Save events in the caller's transaction, in this order, in one statement.
 
     The counters' rows stay locked until the transaction ends, so call it last, and once. ``source`` is the
-    CloudEvents source, ``/<office>/<service>``. Raises EventTooLarge, before anything is written.
+    CloudEvents source, ``/<office>/<service>``. Raises EventTooLarge or InvalidKey, before anything is written.
     """
     if not events:
         return
@@ -92,6 +101,10 @@ async def save(connection: Connection, source: str, events: Sequence[NewEvent]) 
 
 
 def _value(event: NewEvent) -> str:
+    try:
+        _ODS_CODE.validate_python(event.key)
+    except ValidationError as error:
+        raise InvalidKey(f"{event.spec.type} of {event.subject} has a key that is no ODS code") from error
     value = event.data.model_dump_json()
     if (size := len(value.encode())) > MAX_VALUE_BYTES:
         raise EventTooLarge(

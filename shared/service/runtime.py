@@ -19,7 +19,7 @@ import shared.persistence
 from shared.messaging import status
 from shared.messaging.consumer import Consumer
 from shared.messaging.reactions import AnyReactions
-from shared.messaging.relay import Relay
+from shared.messaging.relay import FLUSH_S, Relay
 from shared.persistence import answers, migrations
 from shared.persistence.failures import is_passing
 from shared.persistence.pool import Connection, Pool, open_pool
@@ -33,8 +33,14 @@ _SAMPLE_S = 2.0
 #: How long the answer to a command with an Idempotency-Key is kept.
 _KEEP_ANSWERS = timedelta(days=7)
 
-#: How long the relay may take to send what is left when the service stops, in seconds.
-_FLUSH_S = 5.0
+#: How long the consumer and the workers may take to finish what is in hand when the service stops, in seconds.
+_FINISH_S = 3.5
+
+#: How long the relay may take after that to send what is left, in seconds: what it allows itself, and letting go.
+_FLUSH_S = FLUSH_S + 0.7
+
+#: How long the database may take to let our connections go, in seconds.
+_CLOSE_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,20 +108,24 @@ class Service:
             await asyncio.shield(self._starting)
 
     async def stop(self) -> None:
-        """Take no new work, finish what is in hand, send what is saved, let go of everything."""
+        """Take no new work, finish what is in hand, send what is saved, let go of everything.
+
+        It ends within 10 s, whatever does not answer: what was cut off is repeated at the next start.
+        """
         self._stopping.set()
         if self._starting is not None and not self._starting.done():
             self._starting.cancel()
         if self._consumer is not None:
             self._consumer.stop()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await _end(self._tasks, within=_FINISH_S)
         if self._relay is not None and self._relay_task is not None:
             self._relay.stop()
-            await asyncio.wait([self._relay_task], timeout=_FLUSH_S)
-            self._relay_task.cancel()
-            await asyncio.gather(self._relay_task, return_exceptions=True)
+            await _end([self._relay_task], within=_FLUSH_S)
         if self.pool is not None:
-            await self.pool.close()
+            try:
+                await asyncio.wait_for(self.pool.close(), _CLOSE_S)
+            except TimeoutError:
+                self.pool.terminate()
         _log.info("stopped")
 
     # Start ------------------------------------------------------------------------------------------------------
@@ -193,7 +203,8 @@ class Service:
                     _log.warning("worker lost its database or network", worker=name, error=repr(error))
                 else:
                     _log.exception("worker failed; starting it anew", worker=name)
-                await context.pause(random.uniform(0.5, 1) * 0.2 * 2**failures)
+            # Also after a worker that just returned, or one that has nothing to do would keep the process busy.
+            await context.pause(random.uniform(0.5, 1) * 0.2 * 2**failures)
 
     async def _sample(self, context: WorkerContext) -> None:
         while not self._stopping.is_set():
@@ -223,6 +234,18 @@ class Service:
         except Exception as error:
             return f"does not answer: {type(error).__name__}"
         return None
+
+
+async def _end(tasks: Sequence[asyncio.Task[None]], *, within: float) -> None:
+    """Wait for tasks to end; cancel those that do not, and leave behind what does not even heed that."""
+    if not tasks:
+        return
+    _, late = await asyncio.wait(tasks, timeout=within)
+    for task in late:
+        _log.warning("cut off", task=task.get_name())
+        task.cancel()
+    if late:
+        await asyncio.wait(late, timeout=_CLOSE_S)
 
 
 def _folder(package: object) -> Path:

@@ -1,0 +1,226 @@
+"""What the tests of delivery share: a service made of one reaction, its relay and its consumer."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import MessageSizeTooLargeError
+
+from deploy.local import broker, process
+from shared.contracts.concerns import ConcernClosed
+from shared.contracts.fields import EventData
+from shared.contracts.registry import PARTITIONS, Topic
+from shared.messaging.broker import KafkaSettings
+from shared.messaging.consumer import Consumer
+from shared.messaging.reactions import Reacting, Reactions, Received
+from shared.messaging.records import Record
+from shared.messaging.relay import Relay
+from shared.messaging.unit_of_work import unit_of_work
+from shared.persistence.pool import Connection, Pool
+from tests.unit.messaging.crafted import SOURCE, closed_event
+
+OFFICE = "test-office"
+
+
+@dataclass
+class Workspace:
+    """What the test's reactions write: one row per event, so that a doubled effect shows."""
+
+    seen: list[tuple[uuid.UUID, str, int]] = field(default_factory=list)
+
+
+#: Events that the test's reaction refuses.
+REFUSED: set[uuid.UUID] = set()
+
+
+def make_reactions() -> Reactions[Workspace]:
+    async def load(connection: Connection, events: Sequence[Received[EventData]]) -> Workspace:
+        return Workspace()
+
+    async def save(connection: Connection, work: Workspace) -> None:
+        await connection.executemany("insert into effects (event_id, key, sequence) values ($1, $2, $3)", work.seen)
+
+    reactions = Reactions(load=load, save=save)
+
+    @reactions.on(ConcernClosed)
+    def closed(work: Workspace, event: Received[ConcernClosed], reacting: Reacting) -> None:
+        if event.data.concern_id in REFUSED:
+            raise ValueError("refused by the test")
+        work.seen.append((event.id, event.envelope.key, event.envelope.sequence))
+
+    return reactions
+
+
+def a_key() -> str:
+    """A key of its own per test: the topics are shared by the whole run."""
+    return "T" + uuid.uuid4().hex[:8].upper()
+
+
+async def emit(pool: Pool, key: str, count: int, *, name: str = "Testbrook (fictional)") -> list[ConcernClosed]:
+    """Save events in one transaction, as a command would."""
+    events = [closed_event(key, name=name) for _ in range(count)]
+    async with unit_of_work(pool, SOURCE, datetime.now(UTC)) as work:
+        for event in events:
+            work.emit(event, key=key, correlation_id=event.concern_id)
+    return events
+
+
+async def eventually(check: Callable[[], Awaitable[Any]], *, within: float = 30) -> None:
+    """Wait until a check gives true and does not fail."""
+    deadline = time.monotonic() + within
+    while True:
+        try:
+            assert await check()
+            return
+        except AssertionError:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(0.05)
+
+
+async def effects(pool: Pool, key: str) -> list[int]:
+    """Numbers of the events of a key that were applied, in the order they were."""
+    return [r["sequence"] for r in await pool.fetch("select sequence from effects where key = $1 order by n", key)]
+
+
+async def applied(pool: Pool, key: str, wanted: Sequence[int], *, within: float = 30) -> None:
+    """Wait until exactly these events of a key were applied, in this order."""
+
+    async def check() -> bool:
+        found = await effects(pool, key)
+        assert found == list(wanted)
+        return True
+
+    await eventually(check, within=within)
+
+
+@asynccontextmanager
+async def relaying(dsn: str, settings: KafkaSettings) -> AsyncIterator[Relay]:
+    relay = Relay(dsn=dsn, kafka=settings, name="test", retention=timedelta(days=14))
+    task = asyncio.create_task(relay.run())
+    try:
+        yield relay
+    finally:
+        relay.stop()
+        await asyncio.wait_for(task, 15)
+
+
+def new_consumer(pool: Pool, settings: KafkaSettings, group: str | None = None, *, batch_size: int = 100) -> Consumer:
+    return Consumer(
+        pool=pool,
+        kafka=settings,
+        group=group or f"test.{uuid.uuid4().hex}",
+        source=f"/{OFFICE}/test",
+        reactions=make_reactions(),
+        batch_size=batch_size,
+    )
+
+
+@asynccontextmanager
+async def consuming(pool: Pool, settings: KafkaSettings, group: str | None = None) -> AsyncIterator[Consumer]:
+    consumer = new_consumer(pool, settings, group)
+    task = asyncio.create_task(consumer.run())
+    try:
+        yield consumer
+    finally:
+        consumer.stop()
+        await asyncio.wait_for(task, 15)
+
+
+@asynccontextmanager
+async def crashing(task: "asyncio.Task[None]") -> AsyncIterator[None]:
+    """Runs a task that ends as a killed process would: in the middle of whatever it does."""
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def ready(consumer: Consumer) -> None:
+    async def check() -> bool:
+        assert consumer.problem is None, consumer.problem
+        return True
+
+    await eventually(check)
+
+
+async def publish(settings: KafkaSettings, *records: Record) -> None:
+    """Put records into a topic past any outbox, in order, one request each."""
+    producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap)
+    await producer.start()
+    try:
+        for record in records:
+            await producer.send_and_wait(record.topic, record.value, key=record.key, headers=list(record.headers))
+    finally:
+        await producer.stop()
+
+
+async def set_largest_record(bootstrap: str, topic: Topic, size: int) -> None:
+    """Change what every partition of a topic takes at most, in bytes, and wait until they keep to it."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap)
+    await admin.start()
+    await producer.start()
+    try:
+        resource = ConfigResource(ConfigResourceType.TOPIC, topic.value, configs={"max.message.bytes": str(size)})
+        await admin.alter_configs([resource])
+        for partition in range(PARTITIONS):
+            await eventually(lambda partition=partition: _keeps_to(producer, topic, partition, size))
+    finally:
+        await producer.stop()
+        await admin.close()
+
+
+async def _keeps_to(producer: AIOKafkaProducer, topic: Topic, partition: int, size: int) -> bool:
+    probe = 190_000
+    try:
+        await producer.send_and_wait(topic.value, bytes(probe), partition=partition)
+    except MessageSizeTooLargeError:
+        return size < probe
+    return size > probe
+
+
+async def end_connections(pool: Pool, *, of: str = "%") -> int:
+    """End the database's other connections, as a restart or an operator would; returns how many."""
+    async with pool.acquire() as connection:
+        return await connection.fetchval(
+            "select count(pg_terminate_backend(pid)) from pg_stat_activity "
+            "where datname = current_database() and pid <> pg_backend_pid() and application_name like $1",
+            of,
+        )
+
+
+class OwnBroker:
+    """A broker of a test's own, which it may kill."""
+
+    def __init__(self, command: process.Command, bootstrap: str) -> None:
+        self._command = command
+        self._running: process.RunningProcess | None = None
+        self.bootstrap = bootstrap
+
+    @property
+    def settings(self) -> KafkaSettings:
+        return KafkaSettings(self.bootstrap, "test", session_timeout_ms=6_000)
+
+    async def start(self) -> None:
+        """Start it unless it runs; what it held when it was killed is there again."""
+        if self._running is not None:
+            return
+        running = self._running = process.start(self._command)
+        await asyncio.to_thread(broker.wait_ready, self.bootstrap, [running])
+
+    async def kill(self) -> None:
+        """End it with SIGKILL."""
+        if self._running is not None:
+            await asyncio.to_thread(self._running.kill)
+            self._running = None

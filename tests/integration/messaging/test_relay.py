@@ -1,0 +1,315 @@
+"""The relay: what it does when the broker, the database, another relay or a record stands in its way."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from aiokafka import AIOKafkaConsumer
+
+from shared.contracts.envelope import read_envelope
+from shared.contracts.registry import MAX_VALUE_BYTES, Topic
+from shared.messaging import outbox, relay, status
+from shared.messaging.broker import KafkaSettings
+from shared.messaging.outbox import EventTooLarge, InvalidKey
+from shared.messaging.relay import Relay
+from shared.messaging.unit_of_work import UnitOfWork, unit_of_work
+from shared.persistence.pool import Pool
+from tests.integration.messaging.delivery import (
+    OwnBroker,
+    a_key,
+    applied,
+    consuming,
+    effects,
+    emit,
+    end_connections,
+    eventually,
+    relaying,
+    set_largest_record,
+)
+from tests.unit.messaging.crafted import SOURCE, closed_event
+
+
+async def unsent(pool: Pool) -> int:
+    return await pool.fetchval("select count(*) from outbox where sent_at is null")
+
+
+async def all_sent(pool: Pool, *, within: float = 30) -> None:
+    async def check() -> bool:
+        return await unsent(pool) == 0
+
+    await eventually(check, within=within)
+
+
+async def stopped_keys(pool: Pool) -> set[str]:
+    return {row["key"] for row in await pool.fetch("select key from relay_stops")}
+
+
+@asynccontextmanager
+async def reading(bootstrap: str) -> AsyncIterator[AIOKafkaConsumer]:
+    """A foreign reader of the topic, from where it ends now."""
+    reader = AIOKafkaConsumer(Topic.CONCERNS.value, bootstrap_servers=bootstrap, group_id=None)
+    await reader.start()
+    for partition in reader.assignment():
+        await reader.position(partition)
+    try:
+        yield reader
+    finally:
+        await reader.stop()
+
+
+async def read_numbers(reader: AIOKafkaConsumer, keys: list[str]) -> dict[str, list[int]]:
+    """Numbers of the events of some keys, as they lie in the topic, until nothing more comes."""
+    found: dict[str, list[int]] = {key: [] for key in keys}
+    while fetched := await reader.getmany(timeout_ms=700):
+        for record in (record for records in fetched.values() for record in records):
+            key = (record.key or b"").decode()
+            if key in found:
+                found[key].append(read_envelope(record.key, record.headers).sequence)
+    return found
+
+
+def once(numbers: list[int]) -> list[int]:
+    """The numbers without repeats of what came before: what a consumer that drops duplicates sees."""
+    seen: list[int] = []
+    for number in numbers:
+        if number not in seen:
+            seen.append(number)
+    return seen
+
+
+# What is saved
+
+
+async def test_an_event_that_no_topic_would_take_is_refused_with_its_change(pool: Pool) -> None:
+    key = a_key()
+    with pytest.raises(EventTooLarge):
+        await emit(pool, key, 1)
+        async with unit_of_work(pool, SOURCE, datetime.now(UTC)) as work:
+            event = closed_event(key).model_copy(update={"reference": "x" * MAX_VALUE_BYTES})
+            work.emit(event, key=key, correlation_id=event.concern_id)
+    assert await pool.fetchval("select last_sequence from outbox_counters where key = $1", key) == 1
+
+
+async def test_an_event_whose_key_no_consumer_could_read_is_refused_with_its_change(pool: Pool) -> None:
+    with pytest.raises(InvalidKey):
+        async with unit_of_work(pool, SOURCE, datetime.now(UTC)) as work:
+            event = closed_event(a_key())
+            work.emit(event, key="no ods code", correlation_id=event.concern_id)
+    assert await pool.fetchval("select count(*) from outbox") == 0
+
+
+async def test_only_rows_sent_long_ago_are_pruned(pool: Pool) -> None:
+    await emit(pool, a_key(), 3)
+    await pool.execute("update outbox set sent_at = now() - interval '15 days' where sequence = 1")
+    await pool.execute("update outbox set sent_at = now() - interval '13 days' where sequence = 2")
+    async with pool.acquire() as connection:
+        assert await outbox.prune(connection, datetime.now(UTC) - timedelta(days=14)) == 1
+    assert [r["sequence"] for r in await pool.fetch("select sequence from outbox order by 1")] == [2, 3]
+
+
+# A record that stands in the way
+
+
+async def test_a_row_that_cannot_be_an_event_stops_its_key_and_no_other(
+    pool: Pool, database: str, settings: KafkaSettings
+) -> None:
+    bad, good = a_key(), a_key()
+    for key in (bad, good):
+        await emit(pool, key, 3)
+    await pool.execute("update outbox set subject = '' where key = $1 and sequence = 2", bad)
+    async with reading(settings.bootstrap) as reader:
+        async with relaying(database, settings) as running:
+
+            async def the_rest_is_sent() -> bool:
+                return await unsent(pool) == 2 and await stopped_keys(pool) == {bad}
+
+            await eventually(the_rest_is_sent)
+            assert running.problem is None
+            await emit(pool, good, 1)
+
+            async def goes_on() -> bool:
+                return await unsent(pool) == 2
+
+            await eventually(goes_on)
+        found = await read_numbers(reader, [bad, good])
+    assert (found[bad], found[good]) == ([1], [1, 2, 3, 4])
+
+
+@pytest.mark.needs_apache
+async def test_a_record_the_broker_refuses_stops_its_key_and_no_other_until_it_is_taken(
+    pool: Pool, database: str, own_broker: OwnBroker
+) -> None:
+    stopped, keys = a_key(), [a_key() for _ in range(20)]
+    try:
+        async with relaying(database, own_broker.settings), consuming(pool, own_broker.settings):
+            for key in (stopped, *keys):
+                await emit(pool, key, 1)
+            await all_sent(pool)
+            await set_largest_record(own_broker.bootstrap, Topic.CONCERNS, 100_000)
+            # More than the relay reads at once, so that others follow the refused one while it is on its way.
+            async with pool.acquire() as connection, connection.transaction():
+                work = UnitOfWork(connection, SOURCE, datetime.now(UTC))
+                for key in (stopped, *keys) * 50:
+                    work.emit(closed_event(key), key=key, correlation_id=uuid.uuid4())
+                await work.flush()
+                # A field that readers ignore, so that the event still keeps its contract.
+                await connection.execute(
+                    "update outbox set data = rtrim(data, '}') || ', \"note\": \"' || repeat('x', 150000) || '\"}' "
+                    "where key = $1 and sequence = 3",
+                    stopped,
+                )
+
+            async def others_are_sent() -> bool:
+                left = await pool.fetch("select distinct key from outbox where sent_at is null")
+                return [row["key"] for row in left] == [stopped] and await stopped_keys(pool) == {stopped}
+
+            await eventually(others_are_sent)
+            for key in keys:
+                await applied(pool, key, range(1, 52))
+            assert await effects(pool, stopped) == [1, 2]
+            async with pool.acquire() as connection:
+                assert (await status.read(connection)).relay_stopped_keys == 1
+
+            await set_largest_record(own_broker.bootstrap, Topic.CONCERNS, 1_048_576)
+            await pool.execute("update relay_stops set retry_at = now()")
+            await all_sent(pool)
+            assert await stopped_keys(pool) == set()
+            await applied(pool, stopped, range(1, 52))
+    finally:
+        await set_largest_record(own_broker.bootstrap, Topic.CONCERNS, 1_048_576)
+
+
+# The broker goes away
+
+
+@pytest.mark.needs_apache
+async def test_a_killed_broker_delays_and_loses_nothing_and_the_relay_says_so(
+    pool: Pool, database: str, own_broker: OwnBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "ACKNOWLEDGE_LIMIT_S", 1.0)
+    keys = [a_key() for _ in range(10)]
+    async with reading(own_broker.bootstrap) as reader:
+        async with relaying(database, own_broker.settings) as running:
+            for _ in range(5):
+                await asyncio.gather(*(emit(pool, key, 20) for key in keys))
+            await own_broker.kill()
+            await asyncio.gather(*(emit(pool, key, 20) for key in keys))
+
+            async def says_so() -> bool:
+                return running.problem is not None
+
+            await eventually(says_so)
+            await own_broker.start()
+            await all_sent(pool)
+            assert running.problem is None
+        found = await read_numbers(reader, keys)
+    assert {key: once(numbers) for key, numbers in found.items()} == {key: list(range(1, 121)) for key in keys}
+
+
+async def test_stopping_sends_what_is_saved(pool: Pool, database: str, settings: KafkaSettings) -> None:
+    async with relaying(database, settings):
+        await emit(pool, a_key(), 1)
+        await all_sent(pool)  # it leads now
+        for key in [a_key() for _ in range(10)]:
+            await emit(pool, key, 100)
+    assert await unsent(pool) == 0
+
+
+@pytest.mark.needs_apache
+async def test_stopping_ends_in_time_when_the_broker_dies_with_records_in_flight(
+    pool: Pool, database: str, own_broker: OwnBroker
+) -> None:
+    running = Relay(dsn=database, kafka=own_broker.settings, name="test", retention=timedelta(days=14))
+    task = asyncio.create_task(running.run())
+    await emit(pool, a_key(), 1)
+    await all_sent(pool)
+    await own_broker.kill()
+    await emit(pool, a_key(), 10)
+    await asyncio.sleep(0.5)
+    started = time.monotonic()
+    running.stop()
+    await asyncio.wait_for(task, 15)
+    assert time.monotonic() - started < 5
+    assert await unsent(pool) == 10
+
+
+async def test_stopping_ends_in_time_when_there_is_no_broker(pool: Pool, database: str) -> None:
+    nowhere = KafkaSettings("127.0.0.1:1", "test")
+    await emit(pool, a_key(), 1)
+    async with relaying(database, nowhere) as running:
+        await asyncio.sleep(0.5)
+        assert running.problem is not None
+        started = time.monotonic()
+    assert time.monotonic() - started < 5
+
+
+# The database goes away, or another relay is there
+
+
+async def test_lost_connections_delay_and_lose_nothing(pool: Pool, database: str, settings: KafkaSettings) -> None:
+    keys = [a_key() for _ in range(5)]
+    async with reading(settings.bootstrap) as reader:
+        async with relaying(database, settings) as running:
+            for _ in range(6):
+                for key in keys:
+                    await emit(pool, key, 20)
+                await end_connections(pool, of="test relay")
+            await all_sent(pool)
+            assert running.problem is None
+        found = await read_numbers(reader, keys)
+    assert {key: once(numbers) for key, numbers in found.items()} == {key: list(range(1, 121)) for key in keys}
+
+
+async def test_of_two_relays_one_sends_and_the_other_takes_over(
+    pool: Pool, database: str, settings: KafkaSettings
+) -> None:
+    key = a_key()
+
+    async def leaders() -> list[int]:
+        rows = await pool.fetch(
+            "select pid from pg_locks where locktype = 'advisory' and granted "
+            "and database = (select oid from pg_database where datname = current_database())"
+        )
+        return [row["pid"] for row in rows]
+
+    async with reading(settings.bootstrap) as reader:
+        async with relaying(database, settings) as one, relaying(database, settings) as other:
+            await emit(pool, key, 50)
+            await all_sent(pool)
+            (leader,) = await leaders()
+            assert (one.problem, other.problem) == (None, None)
+            await pool.fetchval("select pg_terminate_backend($1)", leader)
+            await emit(pool, key, 50)
+            await all_sent(pool)
+
+            async def another_leads() -> bool:
+                found = await leaders()
+                return len(found) == 1 and found != [leader]
+
+            await eventually(another_leads)
+        found = await read_numbers(reader, [key])
+    assert once(found[key]) == list(range(1, 101))
+
+
+async def test_a_relay_works_without_being_woken(pool: Pool, database: str, settings: KafkaSettings) -> None:
+    async with relaying(database, settings):
+        await emit(pool, a_key(), 1)
+        await all_sent(pool)
+        async with pool.acquire() as connection, connection.transaction():
+            await emit_silently(pool)
+        await all_sent(pool, within=5)
+
+
+async def emit_silently(pool: Pool) -> None:
+    """Save an event as if the notification had been lost."""
+    await pool.execute(
+        """
+        insert into outbox (event_id, type, source, subject, topic, key, sequence, time, correlation_id, traceparent,
+                            data)
+        select gen_random_uuid(), type, source, subject, topic, key, 2, time, correlation_id, traceparent, data
+        from outbox limit 1"""
+    )
