@@ -7,7 +7,6 @@ import pytest
 
 import shared.messaging
 from deploy.local import apache_kafka, java, ports
-from shared.messaging import topics
 from shared.messaging.broker import KafkaSettings
 from shared.persistence import migrations
 from shared.persistence.pool import Pool, open_pool
@@ -41,15 +40,18 @@ async def broker_to_kill(server_folder: Path) -> AsyncIterator[OwnBroker]:
     program, _ = java.java()
     assert program is not None
     client, controller = ports.free_ports(2)
-    cluster = apache_kafka.prepare(
-        server_folder / "broker-to-kill",
-        endpoints=[apache_kafka.Endpoint(client, controller)],
-        logs=server_folder,
-        jars=java.kafka_jars(),
-        program=program,
-        die_with_parent=True,
+    folder = server_folder / "broker-to-kill"
+    own = OwnBroker(
+        folder,
+        lambda: apache_kafka.prepare(
+            folder,
+            endpoints=[apache_kafka.Endpoint(client, controller)],
+            logs=server_folder,
+            jars=java.kafka_jars(),
+            program=program,
+            die_with_parent=True,
+        ),
     )
-    own = OwnBroker(cluster.commands[0], cluster.bootstrap)
     try:
         yield own
     finally:
@@ -60,5 +62,4 @@ async def broker_to_kill(server_folder: Path) -> AsyncIterator[OwnBroker]:
 async def own_broker(broker_to_kill: OwnBroker) -> OwnBroker:
     """An Apache Kafka, running and with the topics made, that a test may kill. Mark the test ``needs_apache``."""
     await broker_to_kill.start()
-    await topics.apply(broker_to_kill.bootstrap)
     return broker_to_kill

@@ -1,12 +1,14 @@
 """What the tests of delivery share: a service made of one reaction, its relay and its consumer."""
 
 import asyncio
+import shutil
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -14,10 +16,11 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import MessageSizeTooLargeError
 
-from deploy.local import broker, process
+from deploy.local import apache_kafka, broker, process
 from shared.contracts.concerns import ConcernClosed
 from shared.contracts.fields import EventData
 from shared.contracts.registry import PARTITIONS, Topic
+from shared.messaging import topics
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.consumer import Consumer
 from shared.messaging.reactions import Reacting, Reactions, Received
@@ -96,7 +99,7 @@ async def applied(pool: Pool, key: str, wanted: Sequence[int], *, within: float 
 
     async def check() -> bool:
         found = await effects(pool, key)
-        assert found == list(wanted)
+        assert found == list(wanted), f"{key}: {found}"
         return True
 
     await eventually(check, within=within)
@@ -133,17 +136,6 @@ async def consuming(pool: Pool, settings: KafkaSettings, group: str | None = Non
     finally:
         consumer.stop()
         await asyncio.wait_for(task, 15)
-
-
-@asynccontextmanager
-async def crashing(task: "asyncio.Task[None]") -> AsyncIterator[None]:
-    """Runs a task that ends as a killed process would: in the middle of whatever it does."""
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 async def ready(consumer: Consumer) -> None:
@@ -203,24 +195,32 @@ async def end_connections(pool: Pool, *, of: str = "%") -> int:
 class OwnBroker:
     """A broker of a test's own, which it may kill."""
 
-    def __init__(self, command: process.Command, bootstrap: str) -> None:
-        self._command = command
+    def __init__(self, folder: Path, prepare: Callable[[], apache_kafka.Cluster]) -> None:
+        self._folder = folder
+        self._prepare = prepare
         self._running: process.RunningProcess | None = None
-        self.bootstrap = bootstrap
+        self.bootstrap = prepare().bootstrap
 
     @property
     def settings(self) -> KafkaSettings:
-        return KafkaSettings(self.bootstrap, "test", session_timeout_ms=6_000)
+        return KafkaSettings(self.bootstrap, "test", fetch_max_wait_ms=50, session_timeout_ms=6_000)
 
     async def start(self) -> None:
-        """Start it unless it runs; what it held when it was killed is there again."""
-        if self._running is not None:
-            return
-        running = self._running = process.start(self._command)
-        await asyncio.to_thread(broker.wait_ready, self.bootstrap, [running])
+        """Start it unless it runs; what it held when it was killed is there again. Topics are made."""
+        if self._running is None:
+            cluster = await asyncio.to_thread(self._prepare)
+            running = self._running = process.start(cluster.commands[0])
+            await asyncio.to_thread(broker.wait_ready, self.bootstrap, [running])
+        await topics.apply(self.bootstrap)
 
     async def kill(self) -> None:
         """End it with SIGKILL."""
         if self._running is not None:
             await asyncio.to_thread(self._running.kill)
             self._running = None
+
+    async def replace(self) -> None:
+        """Put another cluster, with nothing in it, at the same address."""
+        await self.kill()
+        await asyncio.to_thread(shutil.rmtree, self._folder)
+        await self.start()
