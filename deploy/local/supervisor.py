@@ -143,16 +143,17 @@ class Supervisor:
     def stop_all(self, report: Callable[[str], None] = lambda name: None) -> None:
         """Stop every process on record that still runs, role by role, and forget the stack."""
         with interrupts.held():
-            state = self.state()
-            if state is None:
-                return
-            for role in Role:
-                entries = [one for one in reversed(state.processes) if one.role is role and one.is_running()]
-                process.stop_together([(one.id, one.command) for one in entries])
-                for one in entries:
-                    report(one.name)
-            with self._locked():
-                self._file.unlink(missing_ok=True)
+            # Until nothing runs: another shell may start one process again while this one stops the others.
+            while (state := self.state()) is not None:
+                for role in Role:
+                    entries = [one for one in reversed(state.processes) if one.role is role and one.is_running()]
+                    process.stop_together([(one.id, one.command) for one in entries])
+                    for one in entries:
+                        report(one.name)
+                with self._locked():
+                    known = self.state()
+                    if known is None or not any(one.is_running() for one in known.processes):
+                        self._file.unlink(missing_ok=True)
 
     def kill(self, name: str) -> None:
         """End one process as a crash would, and leave it on record. Raises UserError if it isn't on record."""

@@ -121,3 +121,22 @@ def test_an_interrupt_waits_until_what_it_would_cut_in_two_is_done() -> None:
         time.sleep(0.05)
         done = True
     assert done
+
+
+def test_a_process_started_again_while_the_others_are_stopped_is_stopped_too(
+    supervisor: Supervisor, tmp_path: Path
+) -> None:
+    supervisor.begin(State(port_base=8400))
+    command = _sleeper(tmp_path, "visits")
+    supervisor.start(command, Role.SERVICE)
+    supervisor.start(_sleeper(tmp_path, "postgres"), Role.DATABASE)
+    again: list[process.RunningProcess] = []
+
+    def restart_meanwhile(name: str) -> None:
+        if name == "visits" and not again:
+            again.append(Supervisor(tmp_path).start(command, Role.SERVICE))
+
+    supervisor.stop_all(restart_meanwhile)
+    assert len(again) == 1
+    assert not again[0].id.is_running()
+    assert supervisor.state() is None
