@@ -9,6 +9,10 @@ _PASSING = (
     asyncpg.InsufficientResourcesError,  # disk full, out of memory, too many connections
     asyncpg.OperatorInterventionError,  # shutdown, restart, cancelled statement
     asyncpg.LockNotAvailableError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.ReadOnlySQLTransactionError,  # a standby, until the fail-over has reached us
+    asyncpg.InvalidAuthorizationSpecificationError,  # a password that is just being changed
+    asyncpg.InvalidCatalogNameError,  # a database that is just being restored
     asyncpg.InternalServerError,
     asyncpg.PostgresSystemError,
     OSError,  # sockets; includes ConnectionError and TimeoutError

@@ -14,6 +14,10 @@ from shared.persistence.pool import Connection
 #: Any number, but the same in every process: serialises migration of one database.
 _LOCK = 6_112_026
 
+#: Longest a migration, or waiting for another process's, may take, in seconds. A statement's usual limit is for
+#: requests; a large table's new index takes as long as it takes.
+_TIMEOUT_S = 3600
+
 _FILE = re.compile(r"(?P<version>\d{4})_[a-z0-9_]+\.sql")
 
 
@@ -54,7 +58,7 @@ async def migrate(connection: Connection, scope: str, folder: Path) -> list[str]
     Raises MigrationError if an applied file was edited or is gone.
     """
     wanted = read(folder)
-    await connection.execute("select pg_advisory_lock($1)", _LOCK)
+    await connection.execute("select pg_advisory_lock($1)", _LOCK, timeout=_TIMEOUT_S)
     try:
         await connection.execute(
             """
@@ -71,7 +75,7 @@ async def migrate(connection: Connection, scope: str, folder: Path) -> list[str]
         applied: list[str] = []
         for migration in wanted[len(rows) :]:
             async with connection.transaction():
-                await connection.execute(migration.sql)
+                await connection.execute(migration.sql, timeout=_TIMEOUT_S)
                 await connection.execute(
                     "insert into schema_migrations (scope, version, name, checksum) values ($1, $2, $3, $4)",
                     scope,

@@ -17,6 +17,14 @@ else:
 #: Seconds after which a statement is given up. Far above any statement of ours; a guard against a hung server.
 STATEMENT_TIMEOUT_S = 30
 
+# A process that froze, or whose machine is gone, must not keep its locks: a relay's, or a partition's row.
+_LET_GO = {
+    "idle_in_transaction_session_timeout": "60s",
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+}
+
 
 async def open_pool(dsn: str, *, name: str, max_size: int = 12) -> Pool:
     """Open a pool whose connections read and write ``jsonb`` as Python objects.
@@ -30,7 +38,7 @@ async def open_pool(dsn: str, *, name: str, max_size: int = 12) -> Pool:
         max_size=max_size,
         init=prepare,
         command_timeout=STATEMENT_TIMEOUT_S,
-        server_settings={"application_name": name, "timezone": "UTC"},
+        server_settings={"application_name": name, "timezone": "UTC", **_LET_GO},
     )
 
 
@@ -39,7 +47,7 @@ async def connect(dsn: str, *, name: str) -> "asyncpg.Connection[asyncpg.Record]
     connection = await asyncpg.connect(
         dsn,
         command_timeout=STATEMENT_TIMEOUT_S,
-        server_settings={"application_name": name, "timezone": "UTC"},
+        server_settings={"application_name": name, "timezone": "UTC", **_LET_GO},
     )
     await prepare(connection)
     return connection
