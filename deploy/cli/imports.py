@@ -99,9 +99,7 @@ def _progress(parts: list[Part], send_part: Callable[[Part], dict[str, Any]]) ->
             try:
                 report.add(send_part(part))
             except UserError as error:
-                raise UserError(
-                    f"{error} {report.rows} rows were sent; run the same command again to go on."
-                ) from error
+                raise UserError(f"{error} Sent so far: {report.rows} rows.") from error
             report.rows += part.rows
             progress.advance(task, part.rows)
     return report
@@ -117,7 +115,10 @@ def send(client: httpx.Client, what: str, part: Part) -> dict[str, Any]:
             headers={"Content-Type": "text/csv; charset=utf-8"},
         )
     except httpx.TransportError as error:
-        raise UserError(f"{client.base_url} cannot be reached ({type(error).__name__}): is the stack up?") from error
+        raise UserError(
+            f"{client.base_url} cannot be reached ({type(error).__name__}): see that the service runs, and run the "
+            "same command again; what went in stays."
+        ) from error
     if answer.status_code != httpx.codes.OK:
         raise UserError(f"The service refused with {answer.status_code}: {_detail(answer)}")
     return answer.json()

@@ -47,6 +47,7 @@ def up(
     for name, url in stack.urls.items():
         typer.echo(f"{name:<14} {url}/docs")
     typer.echo(f"{'mail':<14} {stack.mail_url}")
+    typer.echo(f"{'Kafka':<14} {stack.bootstrap}, {stack.broker.title}")
     typer.echo("Call them with `qc token --role ROLE`; stop everything with `qc down`.")
 
 

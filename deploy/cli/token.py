@@ -42,11 +42,16 @@ def issue_local(roles: list[Role], *, subject: str | None = None, valid_for: tim
         secret=_secret(),
         subject=subject or default_subject(roles[0]),
         roles=roles,
-        office=os.environ.get("QC_OFFICE", DEFAULT_OFFICE),
+        office=office(),
         audience=os.environ.get("QC_JWT_AUDIENCE", "quality-cycle"),
         now=datetime.now(UTC),
         valid_for=valid_for,
     )
+
+
+def office() -> str:
+    """The office the services of this machine serve, as they read it themselves."""
+    return os.environ.get("QC_OFFICE", DEFAULT_OFFICE)
 
 
 def default_subject(role: Role) -> str:

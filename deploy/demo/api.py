@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from deploy.cli.token import DEFAULT_OFFICE, default_subject
+from deploy.cli.token import default_subject, office
 from deploy.local.errors import UserError
 from shared.security import tokens
 from shared.security.roles import Role
@@ -128,7 +128,7 @@ class Api:
                 secret=self._secret,
                 subject=subject or default_subject(role),
                 roles=[role],
-                office=DEFAULT_OFFICE,
+                office=office(),
                 now=datetime.now(UTC),
             )
         return self._tokens[key]
