@@ -4,10 +4,10 @@ from datetime import UTC, datetime
 
 from prometheus_client import Gauge
 
-from services.visits.domain.days import office_day
 from services.visits.domain.visit import VisitState
 from services.visits.store import requirements, visits
 from shared.persistence.pool import Connection
+from shared.reference.office_day import office_day
 
 OPEN_REQUIREMENTS = Gauge("qc_open_visit_requirements", "Visit requirements for which no visit is scheduled.")
 OVERDUE_REQUIREMENTS = Gauge(

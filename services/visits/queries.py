@@ -7,7 +7,6 @@ from uuid import UUID
 
 from services.visits.domain import visit as rules
 from services.visits.domain.concern import Provider
-from services.visits.domain.days import office_day
 from services.visits.domain.panel import Seat
 from services.visits.domain.requirement import Requirement, RequirementState
 from services.visits.domain.visit import Visit, VisitState
@@ -30,6 +29,7 @@ from services.visits.views import (
 from shared.contracts.fields import PanelRole
 from shared.persistence import history
 from shared.persistence.pool import Connection
+from shared.reference.office_day import office_day
 from shared.reference.standards import standard_set
 from shared.security.callers import Caller
 from shared.security.roles import Permission

@@ -7,7 +7,6 @@ from uuid import UUID
 from services.visits import history, policies
 from services.visits.domain import requirement as rules
 from services.visits.domain.concern import Concern, Provider
-from services.visits.domain.days import office_day
 from services.visits.domain.requirement import Requirement, Step
 from services.visits.store import concerns, requirements
 from shared.contracts.concerns import ConcernClosed, ConcernRaised, ConcernRated, ConcernReopened, ConcernScope
@@ -15,6 +14,7 @@ from shared.contracts.fields import EventData, Origin
 from shared.messaging.reactions import Reacting, Reactions, Received
 from shared.persistence.history import Change, record
 from shared.persistence.pool import Connection
+from shared.reference.office_day import office_day
 
 ConcernEvent = ConcernRaised | ConcernRated | ConcernClosed | ConcernReopened
 

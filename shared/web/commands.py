@@ -2,9 +2,10 @@
 
 import hashlib
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Annotated, Protocol
+from uuid import UUID
 
 import asyncpg
 import stamina
@@ -16,7 +17,9 @@ from shared.persistence import answers
 from shared.persistence.answers import SavedAnswer
 from shared.persistence.pool import Connection, Pool
 from shared.security.callers import Caller
+from shared.security.pseudonyms import pseudonym
 from shared.security.roles import Permission
+from shared.service.settings import ServiceSettings
 from shared.web.callers import allowed
 from shared.web.etags import etag
 from shared.web.problems import Unavailable, Unprocessable
@@ -55,6 +58,19 @@ class Answer:
         return Response(self.body.model_dump_json(), self.status, headers, media_type="application/json")
 
 
+#: What a command does.
+Act = Callable[[UnitOfWork], Awaitable[Answer]]
+
+#: How the answer to a repeat is made, given the ``Location`` of the first one if it had any.
+ReadAgain = Callable[[UnitOfWork, str | None], Awaitable[Answer]]
+
+
+def made_at(location: str | None) -> UUID:
+    """The id of what a command made, from the ``Location`` of its answer."""
+    assert location is not None  # only asked of commands that make something
+    return UUID(location.rpartition("/")[2])
+
+
 class Command:
     """One request to change something: who sends it, when, and how to carry it out."""
 
@@ -63,12 +79,19 @@ class Command:
         self.now = datetime.now(UTC)
         self._key = key
         self._pool = pool_of(request)
-        self._source = host_of(request).source
+        self._host = host_of(request)
         self._hash = _hash(request, body)
 
-    async def run(self, act: Callable[[UnitOfWork], Awaitable[Answer]]) -> Response:
+    @property
+    def pseudonym(self) -> str:
+        """The caller's pseudonym, for events: the same in every service of the office, and no name of anybody."""
+        return pseudonym(self._host.settings.pseudonym_key.get_secret_value(), self.caller.subject)
+
+    async def run(self, act: Act, *, again: ReadAgain | None = None) -> Response:
         """Carry the command out in one transaction, or give the saved answer if it was carried out before.
 
+        Where answers hold personal data, ``again`` is given: nothing of them is saved but status and headers, and a
+        repeat is answered by what ``again`` finds now, so that what was erased or changed meanwhile stays so.
         A problem raised by ``act`` rolls everything back, the key too: the corrected request may use it again.
         Raises Unprocessable if the key came with another request before.
         """
@@ -76,34 +99,39 @@ class Command:
         # Two commands may lock rows in different orders; the one that is rolled back is simply done again.
         async for attempt in stamina.retry_context(on=asyncpg.TransactionRollbackError, attempts=4, wait_initial=0.02):
             with attempt:
-                response = await self._once(act)
+                response = await self._once(act, again)
         assert response is not None  # the last attempt raises
         return response
 
-    async def _once(self, act: Callable[[UnitOfWork], Awaitable[Answer]]) -> Response:
-        async with unit_of_work(self._pool, self._source, self.now) as work:
-            if self._key is not None and (saved := await self._claim(work.connection, self._key)) is not None:
-                return saved
+    async def _once(self, act: Act, again: ReadAgain | None) -> Response:
+        async with unit_of_work(self._pool, self._host.source, self.now) as work:
+            if self._key is None:
+                return (await act(work)).response()
+            saved = await answers.claim(work.connection, self.caller.subject, self._key, self._hash)
+            if saved is not None:
+                return await self._repeated(work, saved, again)
             response = (await act(work)).response()
-            if self._key is not None:
-                await self._save(work.connection, self._key, response)
+            await self._save(work.connection, self._key, response, has_personal_data=again is not None)
             return response
 
-    async def _claim(self, connection: Connection, key: str) -> Response | None:
-        saved = await answers.claim(connection, self.caller.subject, key, self._hash)
-        if saved is None:
-            return None
+    async def _repeated(self, work: UnitOfWork, saved: SavedAnswer, again: ReadAgain | None) -> Response:
         if saved.request_hash != self._hash:
             raise Unprocessable(
                 "This Idempotency-Key came with another request before; use a new one for a new command.",
                 errors=[("header.Idempotency-Key", "was used for another request")],
             )
-        headers = {**saved.headers, "Idempotency-Replayed": "true"}
-        return Response(saved.body, saved.status, headers, media_type="application/json")
+        if again is None:
+            response = Response(saved.body, saved.status, saved.headers, media_type="application/json")
+        else:
+            location = saved.headers.get("location")
+            response = replace(await again(work, location), status=saved.status, location=location).response()
+        response.headers["Idempotency-Replayed"] = "true"
+        return response
 
-    async def _save(self, connection: Connection, key: str, response: Response) -> None:
+    async def _save(self, connection: Connection, key: str, response: Response, *, has_personal_data: bool) -> None:
         kept = {name: response.headers[name] for name in ("etag", "location") if name in response.headers}
-        answer = SavedAnswer(self._hash, response.status_code, kept, bytes(response.body).decode())
+        body = "" if has_personal_data else bytes(response.body).decode()
+        answer = SavedAnswer(self._hash, response.status_code, kept, body)
         await answers.save(connection, self.caller.subject, key, answer)
 
 
@@ -130,6 +158,7 @@ class Host(Protocol):
     pool: Pool | None
     #: CloudEvents source of the service.
     source: str
+    settings: ServiceSettings
 
 
 def host_of(request: Request) -> Host:

@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Response
 
 from services.funding import queries
 from services.funding.api.agreements import OfProvider, Reader
@@ -20,14 +20,9 @@ from shared.web.queries import Reading
 router = APIRouter(tags=["proposals"])
 
 
-def _pseudonym_key(request: Request) -> str:
-    return request.app.state.service.settings.pseudonym_key.get_secret_value()
-
-
 Proposing = Annotated[Command, Depends(command(Permission.PROPOSE_ADJUSTMENT))]
 Approving = Annotated[Command, Depends(command(Permission.APPROVE_ADJUSTMENT))]
 Expected = Annotated[ExpectedVersion, Depends(expected_version)]
-PseudonymKey = Annotated[str, Depends(_pseudonym_key)]
 
 
 @router.post("/proposals", status_code=201, response_model=ProposalView, summary="Propose an adjustment")
@@ -69,20 +64,20 @@ async def get_proposal(proposal_id: UUID, connection: Reading, _: Reader, respon
 
 @router.post("/proposals/{proposal_id}/approval", response_model=ProposalView, summary="Approve a proposal")
 async def approve_proposal(
-    proposal_id: UUID, body: ApproveProposal, command: Approving, expected: Expected, pseudonym_key: PseudonymKey
+    proposal_id: UUID, body: ApproveProposal, command: Approving, expected: Expected
 ) -> Response:
     """By another person than the proposer and than who recorded the outcome (403 otherwise). The money moves in the
     ledger; 409 if it is not there any more."""
     return await command.run(
-        lambda work: commands.approve(work, command.caller, proposal_id, body, expected, pseudonym_key)
+        lambda work: commands.approve(work, command.caller, proposal_id, body, expected, command.pseudonym)
     )
 
 
 @router.post("/proposals/{proposal_id}/decline", response_model=ProposalView, summary="Decline or withdraw a proposal")
 async def decline_proposal(
-    proposal_id: UUID, body: DeclineProposal, command: Proposing, expected: Expected, pseudonym_key: PseudonymKey
+    proposal_id: UUID, body: DeclineProposal, command: Proposing, expected: Expected
 ) -> Response:
     """An approver declines it, unless they recorded the outcome; the proposer withdraws it. No money moves."""
     return await command.run(
-        lambda work: commands.decline(work, command.caller, proposal_id, body, expected, pseudonym_key)
+        lambda work: commands.decline(work, command.caller, proposal_id, body, expected, command.pseudonym)
     )

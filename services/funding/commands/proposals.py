@@ -19,7 +19,6 @@ from shared.messaging.unit_of_work import UnitOfWork
 from shared.persistence import history
 from shared.persistence.history import Change
 from shared.security.callers import Caller
-from shared.security.pseudonyms import pseudonym
 from shared.security.roles import Permission
 from shared.web.commands import Answer
 from shared.web.etags import ExpectedVersion
@@ -70,19 +69,19 @@ async def approve(
     proposal_id: UUID,
     body: ApproveProposal,
     expected: ExpectedVersion,
-    pseudonym_key: str,
+    pseudonym: str,
 ) -> Answer:
-    """Approve a proposal: post it to the ledger and tell of it.
+    """Approve a proposal: post it to the ledger and tell of it. ``pseudonym`` is the caller's.
 
     Raises NotFound; Forbidden if the caller proposed it or recorded its outcome; PreconditionFailed;
     Conflict if it is decided already or the agreement has not enough left; Unprocessable for the day.
     """
     found, agreement = await _load(work, proposal_id)
-    _require_another_person(found, caller, pseudonym_key)
+    _require_another_person(found, caller, pseudonym)
     expected.require(found.version)
     standings = await ledger.standings(work.connection, [agreement.id])
     try:
-        effective_on = deciding.effective_day(agreement.year, body.effective_on, work.now.date())
+        effective_on = deciding.effective_day(agreement.year, body.effective_on, work.today)
         proposal = deciding.approve(found, standings[agreement.id], by=caller.subject, now=work.now)
     except AlreadyDecided as error:
         raise _decided(found, error) from error
@@ -118,9 +117,9 @@ async def decline(
     proposal_id: UUID,
     body: DeclineProposal,
     expected: ExpectedVersion,
-    pseudonym_key: str,
+    pseudonym: str,
 ) -> Answer:
-    """Decline a proposal; its proposer withdraws it in the same way.
+    """Decline a proposal; its proposer withdraws it in the same way. ``pseudonym`` is the caller's.
 
     Raises NotFound; Forbidden if the caller neither proposed it nor may decide on it; PreconditionFailed; Conflict if
     it is decided already.
@@ -132,7 +131,7 @@ async def decline(
                 "Only its proposer may withdraw a proposal, and only who has the permission "
                 f"{Permission.APPROVE_ADJUSTMENT.value} may decline it."
             )
-        _require_another_person(found, caller, pseudonym_key)
+        _require_another_person(found, caller, pseudonym)
     expected.require(found.version)
     try:
         proposal = deciding.decline(found, by=caller.subject, now=work.now)
@@ -140,7 +139,7 @@ async def decline(
         raise _decided(found, error) from error
     await proposals.save_decision(work.connection, proposal)
     event_id = work.emit(
-        announcements.declined(proposal, agreement, work.now.date()),
+        announcements.declined(proposal, agreement, work.today),
         key=agreement.provider.ods_code,
         correlation_id=proposal.correlation_id,
     )
@@ -157,9 +156,9 @@ async def _load(work: UnitOfWork, proposal_id: UUID) -> tuple[Proposal, Agreemen
     return proposal, agreement
 
 
-def _require_another_person(proposal: Proposal, caller: Caller, pseudonym_key: str) -> None:
+def _require_another_person(proposal: Proposal, caller: Caller, pseudonym: str) -> None:
     try:
-        deciding.check_may_decide(proposal, subject=caller.subject, pseudonym=pseudonym(pseudonym_key, caller.subject))
+        deciding.check_may_decide(proposal, subject=caller.subject, pseudonym=pseudonym)
     except SamePerson as error:
         raise Forbidden(str(error)) from error
 

@@ -7,6 +7,7 @@ from services.funding.domain.agreements import Agreement
 from services.funding.domain.proposals import Adjustment, Proposal
 from shared.contracts.fields import Money
 from shared.contracts.investments import InvestmentAdjusted, InvestmentDeclined, InvestmentProposed
+from shared.reference.office_day import office_day
 
 
 def proposed(proposal: Proposal, agreement: Agreement) -> InvestmentProposed:
@@ -15,7 +16,7 @@ def proposed(proposal: Proposal, agreement: Agreement) -> InvestmentProposed:
         **_common(proposal, agreement),
         policy_version=proposal.origin.policy_version if proposal.origin else None,
         reasons=list(proposal.reasons),
-        proposed_on=proposal.proposed_at.date(),
+        proposed_on=office_day(proposal.proposed_at),
     )
 
 

@@ -113,7 +113,10 @@ async def reopen_concern(concern_id: UUID, body: ReopenConcern, command: Confirm
 @router.post("/concerns/{concern_id}/reporter/access", summary="See who raised it", response_model=ReporterView)
 async def see_reporter(concern_id: UUID, body: ReporterAccess, command: SeeingReporter) -> Response:
     """Who raised a concern. Each look is logged with its reason, so this is a command, not a query."""
-    return await command.run(lambda work: reporters.see_reporter(work, command.caller, concern_id, body))
+    return await command.run(
+        lambda work: reporters.see_reporter(work, command.caller, concern_id, body),
+        again=lambda work, _: reporters.see_reporter(work, command.caller, concern_id, body),
+    )
 
 
 @router.post("/concerns/{concern_id}/reporter/erasure", summary="Erase who raised it", response_model=ReporterErased)

@@ -3,18 +3,17 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Response
 
 from services.visits import queries
 from services.visits.bodies import RecordOutcomeBody
+from services.visits.commands.record_outcome import read_outcome
 from services.visits.commands.record_outcome import record_outcome as record
 from services.visits.views import OutcomeView
 from shared.security.callers import Caller
-from shared.security.pseudonyms import pseudonym
 from shared.security.roles import Permission
-from shared.service.runtime import Service
 from shared.web.callers import allowed
-from shared.web.commands import Command, command
+from shared.web.commands import Command, command, made_at
 from shared.web.etags import ExpectedVersion, etag, expected_version
 from shared.web.queries import Reading
 
@@ -28,17 +27,16 @@ Expected = Annotated[ExpectedVersion, Depends(expected_version)]
 @router.post(
     "/visits/{visit_id}/outcome", summary="Record a visit's outcome", status_code=201, response_model=OutcomeView
 )
-async def record_outcome(
-    visit_id: UUID, request: Request, command: Recording, expected: Expected, body: RecordOutcomeBody
-) -> Response:
+async def record_outcome(visit_id: UUID, command: Recording, expected: Expected, body: RecordOutcomeBody) -> Response:
     """Record, once and from the day of the visit on, what the whole panel agreed on.
 
     Every member of the panel must agree, the lay partner like anybody. Findings name a numbered standard; an
     immediate mandatory requirement is due five working days after the visit. ``If-Match`` is the visit's ETag.
     """
-    service: Service = request.app.state.service
-    recorded_by = pseudonym(service.settings.pseudonym_key.get_secret_value(), command.caller.subject)
-    return await command.run(lambda work: record(work, command.caller, visit_id, expected, body, recorded_by))
+    return await command.run(
+        lambda work: record(work, command.caller, visit_id, expected, body, command.pseudonym),
+        again=lambda work, location: read_outcome(work, command.caller, made_at(location)),
+    )
 
 
 @router.get("/outcomes/{outcome_id}", summary="Read an outcome")

@@ -13,7 +13,7 @@ from shared.contracts.fields import PanelRole
 from shared.security.callers import Caller
 from shared.security.roles import Permission
 from shared.web.callers import allowed
-from shared.web.commands import Command, command
+from shared.web.commands import Command, command, made_at
 from shared.web.etags import ExpectedVersion, etag, expected_version
 from shared.web.pages import CursorText, Limit, Page
 from shared.web.queries import Reading
@@ -28,7 +28,10 @@ Expected = Annotated[ExpectedVersion, Depends(expected_version)]
 @router.post("", summary="Add a person to the pool", status_code=201, response_model=PersonView)
 async def add_person(command: Managing, body: AddPersonBody) -> Response:
     """Add somebody who may sit on panels, with the roles they can take."""
-    return await command.run(lambda work: commands.add_person(work, command.caller, body))
+    return await command.run(
+        lambda work: commands.add_person(work, command.caller, body),
+        again=lambda work, location: commands.read_person(work, made_at(location)),
+    )
 
 
 @router.get("", summary="List the pool")
@@ -55,7 +58,10 @@ async def get_person(person_id: UUID, response: Response, connection: Reading, _
 @router.patch("/{person_id}", summary="Change a person", response_model=PersonView)
 async def change_person(person_id: UUID, command: Managing, expected: Expected, body: ChangePersonBody) -> Response:
     """Change name, organisation or roles, or whether the person is active. Panels they sit on stay as they are."""
-    return await command.run(lambda work: commands.change_person(work, command.caller, person_id, expected, body))
+    return await command.run(
+        lambda work: commands.change_person(work, command.caller, person_id, expected, body),
+        again=lambda work, _: commands.read_person(work, person_id),
+    )
 
 
 @router.post(
@@ -66,7 +72,10 @@ async def declare_conflict(person_id: UUID, command: Managing, body: DeclareConf
 
     Visits already scheduled show it as a problem, and no outcome of them is taken before the panel is changed.
     """
-    return await command.run(lambda work: commands.declare_conflict(work, command.caller, person_id, body))
+    return await command.run(
+        lambda work: commands.declare_conflict(work, command.caller, person_id, body),
+        again=lambda work, _: commands.read_person(work, person_id),
+    )
 
 
 @router.delete(
@@ -81,5 +90,6 @@ async def withdraw_conflict(
 ) -> Response:
     """Withdraw a declaration that no longer holds; who did it and why is kept. ``If-Match`` is the person's ETag."""
     return await command.run(
-        lambda work: commands.withdraw_conflict(work, command.caller, person_id, conflict_id, expected, reason)
+        lambda work: commands.withdraw_conflict(work, command.caller, person_id, conflict_id, expected, reason),
+        again=lambda work, _: commands.read_person(work, person_id),
     )

@@ -15,7 +15,7 @@ from shared.contracts.fields import Day, OdsCode
 from shared.security.callers import Caller
 from shared.security.roles import Permission
 from shared.web.callers import allowed
-from shared.web.commands import Command, command
+from shared.web.commands import Command, command, made_at
 from shared.web.etags import ExpectedVersion, etag, expected_version
 from shared.web.pages import CursorText, Limit, Page
 from shared.web.queries import Reading
@@ -35,7 +35,10 @@ async def schedule_visit(command: Scheduling, body: ScheduleVisitBody) -> Respon
     take; nobody who is inactive or has a declared conflict of interest with the provider. All that is wrong is
     answered at once (422). A requirement that another visit has taken up meanwhile is a conflict (409).
     """
-    return await command.run(lambda work: schedule(work, command.caller, body))
+    return await command.run(
+        lambda work: schedule(work, command.caller, body),
+        again=lambda work, location: commands.read_visit(work, command.caller, made_at(location)),
+    )
 
 
 @router.get("", summary="List visits")
@@ -69,10 +72,16 @@ async def get_visit(visit_id: UUID, response: Response, connection: Reading, cal
 @router.put("/{visit_id}/panel", summary="Change the panel", response_model=VisitView)
 async def change_panel(visit_id: UUID, command: Scheduling, expected: Expected, body: ChangePanelBody) -> Response:
     """Give a scheduled visit another panel, under the same rules as when it was scheduled."""
-    return await command.run(lambda work: commands.change_panel(work, command.caller, visit_id, expected, body))
+    return await command.run(
+        lambda work: commands.change_panel(work, command.caller, visit_id, expected, body),
+        again=lambda work, _: commands.read_visit(work, command.caller, visit_id),
+    )
 
 
 @router.post("/{visit_id}/cancellation", summary="Cancel a visit", response_model=VisitView)
 async def cancel_visit(visit_id: UUID, command: Scheduling, expected: Expected, body: CancelVisitBody) -> Response:
     """Cancel a scheduled visit. Its requirements are open again, unless their concerns no longer call for them."""
-    return await command.run(lambda work: commands.cancel_visit(work, command.caller, visit_id, expected, body))
+    return await command.run(
+        lambda work: commands.cancel_visit(work, command.caller, visit_id, expected, body),
+        again=lambda work, _: commands.read_visit(work, command.caller, visit_id),
+    )

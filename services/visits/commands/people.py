@@ -23,7 +23,13 @@ async def add_person(work: UnitOfWork, caller: Caller, body: AddPersonBody) -> A
     person = Person(uuid7(), body.name, body.organisation, tuple(body.roles), active=True, created_at=work.now)
     await people.add(work.connection, person)
     await _record(work, caller, person, "added", body.reason, {"roles": body.roles})
-    return await _answer(work, person, created=True)
+    return _created(await read_person(work, person.id), person.id)
+
+
+async def read_person(work: UnitOfWork, person_id: UUID) -> Answer:
+    """A person as they are now, which is what a repeated command is answered. Raises NotFound."""
+    view = await queries.person(work.connection, person_id)
+    return Answer(view, version=view.version)
 
 
 async def change_person(
@@ -42,7 +48,7 @@ async def change_person(
     await people.save(work.connection, changed)
     detail = {"fields": sorted(changes), "roles": changed.roles, "active": changed.active}
     await _record(work, caller, changed, "changed", body.reason, detail)
-    return await _answer(work, changed)
+    return await read_person(work, person_id)
 
 
 async def declare_conflict(work: UnitOfWork, caller: Caller, person_id: UUID, body: DeclareConflictBody) -> Answer:
@@ -59,7 +65,7 @@ async def declare_conflict(work: UnitOfWork, caller: Caller, person_id: UUID, bo
     await people.save(work.connection, changed)
     detail = {"conflict_id": str(declaration.id), "provider_code": body.provider_code}
     await _record(work, caller, changed, "conflict_declared", body.reason, detail)
-    return await _answer(work, changed, created=True)
+    return _created(await read_person(work, person_id), person_id)
 
 
 async def withdraw_conflict(
@@ -80,7 +86,7 @@ async def withdraw_conflict(
     await people.save(work.connection, changed)
     detail = {"conflict_id": str(conflict_id), "provider_code": declared.provider_code}
     await _record(work, caller, changed, "conflict_withdrawn", reason, detail)
-    return await _answer(work, changed)
+    return await read_person(work, person_id)
 
 
 async def _locked(work: UnitOfWork, person_id: UUID, expected: ExpectedVersion | None) -> Person:
@@ -101,10 +107,5 @@ async def _record(
     )
 
 
-async def _answer(work: UnitOfWork, person: Person, *, created: bool = False) -> Answer:
-    return Answer(
-        await queries.person(work.connection, person.id),
-        status=201 if created else 200,
-        version=person.version,
-        location=f"/people/{person.id}" if created else None,
-    )
+def _created(answer: Answer, person_id: UUID) -> Answer:
+    return replace(answer, status=201, location=f"/people/{person_id}")

@@ -14,7 +14,6 @@ from services.visits.domain import agreement, findings
 from services.visits.domain import requirement as requirement_rules
 from services.visits.domain import visit as visit_rules
 from services.visits.domain.concern import Concern, Provider, highest_category
-from services.visits.domain.days import office_day
 from services.visits.domain.errors import Violation
 from services.visits.domain.findings import Draft
 from services.visits.domain.requirement import RequirementState, Step
@@ -50,7 +49,7 @@ async def record_outcome(
     visit = await scheduled(work, visit_id, expected)
     known_concerns = await concerns.lock(connection, visit.concern_ids)
     taken_up = await requirements.lock(connection, visit.requirement_ids)
-    today = office_day(work.now)
+    today = work.today
     if today < visit.visit_date:
         raise Conflict(f"The visit is on {visit.visit_date}; its outcome can be recorded from that day on.")
     await _refuse_conflicts_of_interest(work, visit)
@@ -88,12 +87,12 @@ async def record_outcome(
     assert provider is not None  # a visit refers to its provider
     _tell(work, completed, provider, outcome, recorded_by)
     _call_again(work, provider, steps)
-    return Answer(
-        await queries.outcome(connection, outcome.id, names=queries.may_see_names(caller)),
-        status=201,
-        version=1,
-        location=f"/outcomes/{outcome.id}",
-    )
+    return replace(await read_outcome(work, caller, outcome.id), status=201, location=f"/outcomes/{outcome.id}")
+
+
+async def read_outcome(work: UnitOfWork, caller: Caller, outcome_id: UUID) -> Answer:
+    """An outcome, which is what a repeated command is answered. Raises NotFound."""
+    return Answer(await queries.outcome(work.connection, outcome_id, names=queries.may_see_names(caller)), version=1)
 
 
 async def _refuse_conflicts_of_interest(work: UnitOfWork, visit: Visit) -> None:

@@ -1,17 +1,18 @@
 """Scheduling a visit, with its complete panel."""
 
+from dataclasses import replace
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from services.visits import history, queries
+from services.visits import history
 from services.visits.bodies import ScheduleVisitBody
 from services.visits.commands.refusing import refuse
+from services.visits.commands.visits import read_visit
 from services.visits.domain import panel as panels
 from services.visits.domain import requirement as requirement_rules
 from services.visits.domain import visit as rules
 from services.visits.domain.concern import Provider
-from services.visits.domain.days import office_day
 from services.visits.domain.errors import NotInThisState, Violation
 from services.visits.domain.panel import Seat
 from services.visits.domain.requirement import Step
@@ -48,7 +49,7 @@ async def schedule_visit(work: UnitOfWork, caller: Caller, body: ScheduleVisitBo
         concern_ids=body.concern_ids,
         requirements=wanted,
         concerns=known_concerns,
-        today=office_day(work.now),
+        today=work.today,
     )
     violations += panels.check(panel, {one: person.member for one, person in pool.items()}, codes)
     refuse(violations, "The visit cannot be scheduled as it stands")
@@ -103,12 +104,7 @@ async def schedule_visit(work: UnitOfWork, caller: Caller, body: ScheduleVisitBo
         key=visit.provider_code,
         correlation_id=visit.correlation_id,
     )
-    return Answer(
-        await queries.visit(connection, visit.id, names=queries.may_see_names(caller)),
-        status=201,
-        version=visit.version,
-        location=f"/visits/{visit.id}",
-    )
+    return replace(await read_visit(work, caller, visit.id), status=201, location=f"/visits/{visit.id}")
 
 
 async def _provider(work: UnitOfWork, body: ScheduleVisitBody) -> tuple[Provider | None, list[Violation]]:

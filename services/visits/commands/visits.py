@@ -64,7 +64,7 @@ async def change_panel(
         detail=history.panel_detail(changed),
     )
     await record(work.connection, [change])
-    return await _answer(work, caller, changed)
+    return await read_visit(work, caller, visit_id)
 
 
 async def cancel_visit(
@@ -111,9 +111,10 @@ async def cancel_visit(
         key=visit.provider_code,
         correlation_id=visit.correlation_id,
     )
-    return await _answer(work, caller, changed)
+    return await read_visit(work, caller, visit_id)
 
 
-async def _answer(work: UnitOfWork, caller: Caller, visit: Visit) -> Answer:
-    view = await queries.visit(work.connection, visit.id, names=queries.may_see_names(caller))
-    return Answer(view, version=visit.version)
+async def read_visit(work: UnitOfWork, caller: Caller, visit_id: UUID) -> Answer:
+    """A visit as it is now, which is what a repeated command is answered. Raises NotFound."""
+    view = await queries.visit(work.connection, visit_id, names=queries.may_see_names(caller))
+    return Answer(view, version=view.version)

@@ -1,14 +1,11 @@
-"""Days as an office in England counts them."""
+"""Spans of days as an office in England counts them."""
 
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from enum import StrEnum
-from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.reference.working_days import add_working_days
-
-_OFFICE_TIME = ZoneInfo("Europe/London")
 
 
 class Counting(StrEnum):
@@ -32,8 +29,3 @@ class Span(BaseModel):
         if self.counted_in is Counting.WORKING_DAYS:
             return add_working_days(day, self.days)
         return day + timedelta(days=self.days)
-
-
-def office_day(now: datetime) -> date:
-    """The day it is at an office in England at a UTC instant."""
-    return now.astimezone(_OFFICE_TIME).date()

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from typing import Any
 from uuid import uuid4
 
 from shared.security.roles import Role
@@ -146,3 +147,42 @@ async def test_an_odd_reason_for_a_withdrawal_is_refused(world: World) -> None:
     for reason in ("", "%00", "a%0Ab", "x" * 301):
         answer = await world.ask("DELETE", f"{path}?reason={reason}", if_match="1")
         assert (answer.status_code, fields(answer)) == (422, ["query.reason"])
+
+
+async def test_names_are_not_kept_with_the_answers_to_repeated_commands(world: World) -> None:
+    chair = f"/people/{world.people['chair']}"
+    lay = f"/people/{world.people['lay']}"
+    plan = world.plan(kind="annual_quality_review", provider={"name": "Fenbrook (fictional)", "kind": "hospital_trust"})
+    sent = [
+        ("POST", "/people", ROWAN, None),
+        ("PATCH", chair, {"active": True}, "1"),
+        ("POST", f"{lay}/conflicts", {"provider_code": "FICTHT009"}, None),
+        ("POST", "/visits", plan, None),
+    ]
+    first = [await world.ask(m, p, b, key=f"once-{n}", **_if_match(v)) for n, (m, p, b, v) in enumerate(sent)]
+    visit = first[-1].json()
+    for what, method, body in (
+        ("panel", "PUT", {"panel": world.panel()}),
+        ("outcome", "POST", world.outcome()),
+    ):
+        version = (await world.ask("GET", f"/visits/{visit['id']}")).json()["version"]
+        sent.append((method, f"/visits/{visit['id']}/{what}", body, str(version)))
+        first.append(await world.ask(method, sent[-1][1], body, key=f"once-{len(first)}", if_match=str(version)))
+    assert [answer.status_code for answer in first] == [201, 200, 201, 201, 200, 201]
+
+    rows = await world.service.pool.fetch("select headers, body from idempotency_keys")
+    kept = json.dumps([dict(row) for row in rows], ensure_ascii=False)
+    assert len(rows) == len(sent)
+    assert not [name for name in (*NAMES.values(), ROWAN["name"]) if name in kept]
+
+    count = await world.service.pool.fetchval("select count(*) from history")
+    for number, (method, path, body, version) in enumerate(sent):
+        again = await world.ask(method, path, body, key=f"once-{number}", **_if_match(version))
+        assert (again.status_code, again.headers["idempotency-replayed"]) == (first[number].status_code, "true")
+        assert again.json()["id"] == first[number].json()["id"]
+        assert again.headers.get("location") == first[number].headers.get("location")
+    assert await world.service.pool.fetchval("select count(*) from history") == count
+
+
+def _if_match(version: str | None) -> dict[str, Any]:
+    return {} if version is None else {"if_match": version}

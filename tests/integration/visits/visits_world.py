@@ -8,10 +8,10 @@ from uuid import UUID, uuid4
 
 import httpx
 
-from services.visits.domain.days import office_day
 from shared.contracts.concerns import ClosureReason, ConcernClosed, ConcernRaised, ConcernRated, ConcernReopened
 from shared.contracts.fields import Category, Origin, ProviderRef, RiskBand
 from shared.reference.kinds import LearnerGroup, ProviderKind, SourceKind
+from shared.reference.office_day import office_day
 from shared.security.roles import Role
 from tests.fixtures.services import ServiceUnderTest
 

@@ -1,11 +1,12 @@
 """Agreements and proposals: what can be signed, who may decide, and what a decision makes of a proposal."""
 
 import uuid
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import pytest
 
-from services.funding.domain import agreements, proposals
+from services.funding.domain import agreements, announcements, proposals
 from services.funding.domain.agreements import Agreement, InvalidAgreement, Line
 from services.funding.domain.proposals import AlreadyDecided, FromOutcome, Proposal, ProposalState, SamePerson
 from services.funding.domain.standing import DoesNotFitStanding, Standing
@@ -132,3 +133,10 @@ def test_an_adjustment_never_counts_from_before_its_year() -> None:
     with pytest.raises(proposals.InvalidEffectiveDay, match="2024-04-01") as refused:
         proposals.effective_day(YEAR, date(2024, 3, 31), date(2024, 10, 1))
     assert refused.value.field == "effective_on"
+
+
+def test_a_proposal_is_dated_by_the_day_in_england() -> None:
+    late_on_the_last_day_of_june_in_utc = datetime(2024, 6, 30, 23, 30, tzinfo=UTC)
+    agreement = sign((TariffGroup.CLINICAL, 1_000))
+    made = replace(proposal(), proposed_at=late_on_the_last_day_of_june_in_utc)
+    assert announcements.proposed(made, agreement).proposed_on == date(2024, 7, 1)

@@ -5,10 +5,11 @@ from datetime import UTC, date, datetime
 import pytest
 from pydantic import ValidationError
 
-from services.visits.domain.days import Counting, Span, office_day
+from services.visits.domain.days import Counting, Span
 from services.visits.domain.visit_policy import VisitPolicy
 from services.visits.policies import finding_policy, visit_policy
 from shared.contracts.fields import Category, VisitKind
+from shared.reference.office_day import office_day
 
 TODAY = date(2026, 11, 23)
 LONG_AGO = date(2024, 8, 15)
