@@ -2,6 +2,7 @@
 
 import time
 
+from fastapi import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.observability import metrics, tracing
@@ -11,8 +12,11 @@ from shared.web.problems import answer
 MAX_BODY_BYTES = 8 * 1024 * 1024
 
 
-class _BodyTooLarge(Exception):
-    pass
+class _BodyTooLarge(HTTPException):
+    """An HTTPException, which is the one kind of error that reading a JSON body does not turn into a 400."""
+
+    def __init__(self) -> None:
+        super().__init__(413, f"The body has more than {MAX_BODY_BYTES} bytes; send it in several parts.")
 
 
 class RequestMiddleware:
@@ -51,9 +55,8 @@ class RequestMiddleware:
             if length.isdigit() and int(length) > MAX_BODY_BYTES:
                 raise _BodyTooLarge
             await self._app(scope, counted, observed)
-        except _BodyTooLarge:
-            refusal = answer(413, f"The body has more than {MAX_BODY_BYTES} bytes; send it in several parts.")
-            await refusal(scope, receive, observed)
+        except _BodyTooLarge as error:
+            await answer(error.status_code, error.detail)(scope, receive, observed)
         finally:
             route = getattr(scope.get("route"), "path", "unmatched")
             # The method is the caller's text: only those of HTTP become a label.

@@ -95,12 +95,6 @@ class PreconditionFailed(Problem):
     status = HTTPStatus.PRECONDITION_FAILED
 
 
-class TooLarge(Problem):
-    """413: the body is larger than this endpoint takes."""
-
-    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-
-
 class Unprocessable(Problem):
     """422: well-formed, and against a rule. Name the fields in ``errors``."""
 

@@ -75,3 +75,20 @@ async def test_a_service_that_is_not_delivering_says_what_is_missing(start_servi
     broken = await service.client.get("/health/ready")
     assert broken.status_code == 503
     assert broken.json()["checks"]["database"] != "ok"
+
+
+async def test_a_json_body_that_is_too_large_is_refused_as_such_however_it_is_sent(start_service: StartService) -> None:
+    service = await start_service(SPEC, Settings)
+
+    async def endless():
+        for _ in range(9):
+            yield b"x" * 1024 * 1024
+
+    streamed = await service.call(
+        "POST",
+        "/intelligence",
+        role=Role.QUALITY_OFFICER,
+        content=endless(),
+        headers={"Content-Type": "application/json"},
+    )
+    assert (streamed.status_code, streamed.headers["content-type"]) == (413, "application/problem+json")
