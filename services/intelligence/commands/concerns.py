@@ -56,7 +56,8 @@ async def raise_concern(work: UnitOfWork, caller: Caller, body: RaiseConcern) ->
         summary=body.summary,
         action=body.action,
     )
-    await concerns.add(work.connection, concern, work.now)
+    while not await concerns.add(work.connection, concern, work.now):
+        concern = replace(concern, reference=await concerns.next_reference(work.connection, raised_on.year))
     if body.item_ids:
         await items.link(work.connection, concern.id, body.item_ids)
     if body.reporter is not None:

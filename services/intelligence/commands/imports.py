@@ -1,10 +1,10 @@
 """Importing registers: good rows go in, bad ones are named, and a second run changes nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
-from pydantic import BaseModel
 from uuid_utils.compat import uuid7
 
 from services.intelligence.commands.telling import tell
@@ -35,15 +35,13 @@ async def import_providers(work: UnitOfWork, caller: Caller, text: str, skipped:
     rows, doubled = _once(rows, "ods_code")
     problems += doubled
     mentioned = {row.row.ods_code for row in rows} | {c for row in rows for c in _codes_named(row.row)}
-    known = await organisations.load_locked(work.connection, mentioned)
-    codes = known.keys() | {row.row.ods_code for row in rows}
+    await organisations.lock_register(work.connection)
+    known = await organisations.load(work.connection, mentioned)
+    rows, dangling = _with_all_they_name(rows, known.keys())
+    problems += dangling
     changed: list[Organisation] = []
     added = 0
     for read in rows:
-        if missing := [(column, code) for column, code in _named(read.row) if code not in codes]:
-            column, code = missing[0]
-            problems.append(RowProblem(read.line, column, f"{code} is neither in the file nor in the register"))
-            continue
         before = known.get(read.row.ods_code)
         organisation = Organisation(**read.row.model_dump(), version=before.version if before else 0)
         if organisation != before:
@@ -73,7 +71,7 @@ async def import_concerns(work: UnitOfWork, caller: Caller, text: str, skipped: 
     new: list[tuple[ReadRow[ConcernRow], Concern]] = []
     for read in rows:
         try:
-            new.append((read, _concern(read.row, known)))
+            new.append((read, _concern(read.row, known, work.today)))
         except RuleBroken as error:
             problems.append(RowProblem(read.line, error.field.partition(".")[0], error.reason))
 
@@ -125,8 +123,11 @@ async def _bring_up_to_date(work: UnitOfWork, caller: Caller, imported: Sequence
     await history.record(work.connection, changes)
 
 
-def _concern(row: ConcernRow, known: Mapping[str, Organisation]) -> Concern:
+def _concern(row: ConcernRow, known: Mapping[str, Organisation], today: date) -> Concern:
     """The concern as it stands after all its row says. Raises RuleBroken for what the register refuses."""
+    for column, day in (("raised_on", row.raised_on), ("rated_on", row.rated_on), ("closed_on", row.closed_on)):
+        if day is not None and day > today:
+            raise RuleBroken(column, f"is after {today}")
     provider = require_provider(known, row.provider_code, row.site_code, row.raised_on)
     concern = Concern(
         id=uuid7(),
@@ -189,6 +190,26 @@ def _once(rows: Sequence[ReadRow[Any]], column: str) -> tuple[list[ReadRow[Any]]
     return kept, problems
 
 
+def _with_all_they_name(
+    rows: Sequence[ReadRow[ProviderRow]], known: Collection[str]
+) -> tuple[list[ReadRow[ProviderRow]], list[RowProblem]]:
+    """The rows whose parent and successor are on the register or among these rows, and a problem for each other."""
+    kept, problems = list(rows), list[RowProblem]()
+    while True:
+        codes = {*known, *(read.row.ods_code for read in kept)}
+        missing = {
+            read.line: RowProblem(read.line, column, f"{code} is neither in the file nor in the register")
+            for read in kept
+            for column, code in _named(read.row)
+            if code not in codes
+        }
+        if not missing:
+            return kept, problems
+        # Once a row is left out, those that name it have to be left out too.
+        problems += missing.values()
+        kept = [read for read in kept if read.line not in missing]
+
+
 def _named(row: ProviderRow) -> list[tuple[str, str]]:
     named = (("parent_code", row.parent_code), ("successor_code", row.successor_code))
     return [(column, code) for column, code in named if code is not None]
@@ -198,7 +219,7 @@ def _codes_named(row: ProviderRow) -> list[str]:
     return [code for _, code in _named(row)]
 
 
-def _unchanged(rows: Sequence[ReadRow[BaseModel]], problems: Sequence[RowProblem], changed: int) -> int:
+def _unchanged(rows: Sequence[ReadRow[Any]], problems: Sequence[RowProblem], changed: int) -> int:
     refused = {problem.line for problem in problems}
     return sum(row.line not in refused for row in rows) - changed
 

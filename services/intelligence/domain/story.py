@@ -47,9 +47,9 @@ def sentence(data: EventData) -> str:
 
 
 def concerns_of(data: EventData) -> list[UUID]:
-    """The concerns an event is about."""
+    """The concerns an event is about, each once: the contract lets an event name one twice."""
     single = getattr(data, "concern_id", None)
-    return [single] if isinstance(single, UUID) else list(getattr(data, "concern_ids", []))
+    return [single] if isinstance(single, UUID) else list(dict.fromkeys(getattr(data, "concern_ids", [])))
 
 
 def pounds(amount: Money) -> str:

@@ -85,9 +85,9 @@ async def next_reference(connection: Connection, year: int) -> str:
     return f"C-{year}-{number:04}"
 
 
-async def add(connection: Connection, concern: Concern, created_at: datetime) -> None:
-    """Keep a new concern."""
-    await add_imported(connection, [ImportedConcern(concern, "", None, {})], created_at)
+async def add(connection: Connection, concern: Concern, created_at: datetime) -> bool:
+    """Keep a new concern; False if its reference is on the register already, as an imported one can be."""
+    return bool(await add_imported(connection, [ImportedConcern(concern, "", None, {})], created_at))
 
 
 async def add_imported(connection: Connection, imported: Sequence[ImportedConcern], created_at: datetime) -> set[UUID]:

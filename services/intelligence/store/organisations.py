@@ -24,14 +24,9 @@ async def load(connection: Connection, codes: Collection[str]) -> dict[str, Orga
     return {row["ods_code"]: _organisation(row) for row in rows}
 
 
-async def load_locked(connection: Connection, codes: Collection[str]) -> dict[str, Organisation]:
-    """The same, locked until the transaction ends."""
-    rows = await connection.fetch(
-        f"select {_COLUMNS} from organisations where ods_code = any($1) "  # noqa: S608 a constant
-        "order by ods_code for update",
-        list(codes),
-    )
-    return {row["ods_code"]: _organisation(row) for row in rows}
+async def lock_register(connection: Connection) -> None:
+    """Let nobody else change the register until the transaction ends: who adds a code cannot lock its row before."""
+    await connection.execute("lock table organisations in share row exclusive mode")
 
 
 async def save(connection: Connection, organisations: Sequence[Organisation]) -> None:

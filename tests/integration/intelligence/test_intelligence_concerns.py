@@ -239,3 +239,53 @@ async def test_an_assessment_suggests_and_tells_nobody(intelligence: ServiceUnde
     assert (rating["suggested_category"], rating["category"]) == (Category.SIGNIFICANT, None)
     assert rating["rated_on"] <= date.today().isoformat()
     assert await intelligence.emitted(ConcernRated) == []
+
+
+async def test_who_raised_a_concern_is_not_kept_with_the_answer_to_a_repeated_look(
+    intelligence: ServiceUnderTest,
+) -> None:
+    concern = await raised(intelligence)
+    path = f"/concerns/{concern['id']}/reporter"
+
+    async def look() -> dict:
+        answer = await intelligence.call(
+            "POST",
+            f"{path}/access",
+            role=Role.QUALITY_LEAD,
+            json={"reason": "To ask for consent."},
+            headers={"Idempotency-Key": "look"},
+        )
+        assert answer.status_code == 200
+        return answer.json()
+
+    assert await look() == BODY["reporter"]
+    assert await look() == BODY["reporter"]
+    kept = await intelligence.pool.fetch("select * from idempotency_keys")
+    assert len(kept) == 1
+    assert "uillfeather" not in str(kept)
+    await intelligence.call("POST", f"{path}/erasure", role=Role.QUALITY_LEAD, json={"reason": "They asked."})
+    assert await look() == {"name": None, "contact": None}
+    assert await intelligence.pool.fetchval("select count(*) from reporter_access where action = 'read'") == 3
+
+
+async def test_an_event_that_names_a_concern_twice_is_told_once(intelligence: ServiceUnderTest) -> None:
+    concern = await raised(intelligence)
+    twice = example_of(by_model(OutcomeRecorded)).data.model_copy(
+        update={"concern_ids": [uuid.UUID(concern["id"])] * 2}
+    )
+    event_id = uuid.uuid4()
+    await intelligence.receive(twice, key="FICTHT001", event_id=event_id)
+    story = (await intelligence.call("GET", f"/concerns/{concern['id']}", role=Role.READER)).json()["story"]
+    assert [chapter["event_id"] for chapter in story].count(str(event_id)) == 1
+
+
+async def test_a_concern_is_raised_though_an_imported_one_has_the_next_reference(
+    intelligence: ServiceUnderTest,
+) -> None:
+    first = await raised(intelligence)
+    prefix, number = first["reference"].rsplit("-", 1)
+    await intelligence.pool.execute(
+        "update concerns set reference = $2 where id = $1", uuid.UUID(first["id"]), f"{prefix}-{int(number) + 1:04}"
+    )
+    second = await raised(intelligence)
+    assert second["reference"] == f"{prefix}-{int(number) + 2:04}"

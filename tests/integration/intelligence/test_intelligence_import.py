@@ -3,12 +3,16 @@
 import asyncio
 import csv
 import io
+from datetime import UTC, datetime
 
+from services.intelligence.commands.imports import import_providers
 from shared.contracts.concerns import ConcernClosed, ConcernRaised, ConcernRated
 from shared.contracts.fields import Origin
+from shared.messaging.unit_of_work import unit_of_work
 from shared.reference import files
+from shared.security.callers import Caller
 from shared.security.roles import Role
-from tests.fixtures.services import ServiceUnderTest
+from tests.fixtures.services import OFFICE, ServiceUnderTest
 
 YEAR = "concerns-synthetic-2023-24.csv"
 PUBLISHED = "concerns-published.csv"
@@ -138,3 +142,46 @@ async def test_what_happens_after_the_import_is_told_as_news(intelligence: Servi
     origins = [event.origin for event in await intelligence.emitted(ConcernRated)]
     assert origins[-1] is Origin.REPORTED
     assert set(origins[:-1]) <= {Origin.IMPORTED}
+
+
+async def test_the_same_organisations_imported_at_once_are_added_once(intelligence: ServiceUnderTest) -> None:
+    text = (
+        "ods_code,name,kind,parent_code,valid_from,valid_to,successor_code,source\n"
+        "FICTNEW01,A new practice (fictional),general_practice,,,,,synthetic\n"
+    )
+    caller = Caller("operations-1", frozenset({Role.OPERATIONS}), OFFICE)
+    async with unit_of_work(intelligence.pool, intelligence.service.source, datetime.now(UTC)) as work:
+        await import_providers(work, caller, text, 0)
+        second = asyncio.create_task(
+            intelligence.call("POST", "/imports/providers", role=Role.QUALITY_OFFICER, content=text)
+        )
+        waiting = "select exists (select from pg_locks where not granted)"
+        async with asyncio.timeout(10):
+            while not await intelligence.pool.fetchval(waiting):  # noqa: ASYNC110 the database sends no signal
+                await asyncio.sleep(0.01)
+    answer = await second
+    assert answer.status_code == 200
+    assert (answer.json()["added"], answer.json()["unchanged"]) == (0, 1)
+
+
+async def test_a_row_that_names_a_refused_row_is_refused_too(intelligence: ServiceUnderTest) -> None:
+    header = "ods_code,name,kind,parent_code,valid_from,valid_to,successor_code,source"
+    rows = [
+        "FICTNEW01,A site (fictional),hospital_site,FICTNEW02,,,,synthetic",
+        "FICTNEW02,A trust (fictional),hospital_trust,,,,FICTNEW99,synthetic",
+        "FICTNEW03,A trust (fictional),hospital_trust,,,,FICTNEW04,synthetic",
+        "FICTNEW04,A trust (fictional),hospital_trust,,,,FICTNEW03,synthetic",
+    ]
+    answer = await intelligence.call(
+        "POST", "/imports/providers", role=Role.QUALITY_OFFICER, content="\n".join([header, *rows])
+    )
+    assert [(p["line"], p["column"]) for p in answer.json()["problems"]] == [(2, "parent_code"), (3, "successor_code")]
+    assert (answer.json()["added"], answer.json()["refused"]) == (2, 2)
+
+
+async def test_a_concern_raised_after_today_is_refused(intelligence: ServiceUnderTest) -> None:
+    unrated = dict.fromkeys(("impact", "likelihood", "category", "rationale", "rated_on"), "")
+    still_open = {"status": "open", "closed_on": "", "closure_reason": ""}
+    row = {**rows_of(YEAR)[0], **unrated, **still_open, "raised_on": "2099-01-01"}
+    report = await send(intelligence, text_of([row]))
+    assert [(p["line"], p["column"]) for p in report["problems"]] == [(2, "raised_on")]
