@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import signal
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -218,6 +219,10 @@ class OwnBroker:
         if self._running is not None:
             await asyncio.to_thread(self._running.kill)
             self._running = None
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self._running is not None
+        self._running.signal(number)
 
     async def replace(self) -> None:
         """Put another cluster, with nothing in it, at the same address."""
