@@ -8,6 +8,8 @@ import sys
 
 import structlog
 
+from shared.observability import failures
+
 
 def configure(service: str, level: str) -> None:
     """Set up logging for this process. ``level`` is a name such as ``INFO``."""
@@ -30,7 +32,7 @@ def configure(service: str, level: str) -> None:
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
+                structlog.processors.ExceptionRenderer(failures.told),
                 structlog.processors.JSONRenderer(default=str),
             ],
         )

@@ -1,0 +1,61 @@
+"""A failure as the log tells it: where it happened and what kind it is, never the data it happened with.
+
+PostgreSQL quotes the row that breaks a constraint, validation quotes the value, and any library may do the like. So a
+message stands in the log only where it is known to hold no data.
+"""
+
+import traceback
+from collections.abc import Iterator
+from types import TracebackType
+
+import asyncpg
+from aiokafka.errors import KafkaError
+from pydantic import ValidationError
+
+from shared.contracts.envelope import describe
+
+_OUR_OWN = ("shared.", "services.", "deploy.")
+
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
+
+
+def told(exc_info: ExcInfo) -> str:
+    """An exception with its causes, the first cause first, each with its traceback."""
+    parts = [_one(error) for error in _with_causes(exc_info[1])]
+    return "\nThen, because of it or while it was handled:\n".join(reversed(parts))
+
+
+def _with_causes(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    following: BaseException | None = error
+    while following is not None and id(following) not in seen:
+        seen.add(id(following))
+        yield following
+        following = following.__cause__ or (None if following.__suppress_context__ else following.__context__)
+
+
+def _one(error: BaseException) -> str:
+    kind = f"{type(error).__module__}.{type(error).__qualname__}"
+    text = f"{''.join(traceback.format_tb(error.__traceback__))}{kind}: {_message(error)}"
+    if isinstance(error, BaseExceptionGroup):
+        members: tuple[BaseException, ...] = error.exceptions  # pyright: ignore[reportUnknownMemberType] of any kind
+        text += "".join(f"\nIn it:\n{told((type(one), one, one.__traceback__))}" for one in members)
+    return text
+
+
+def _message(error: BaseException) -> str:
+    match error:
+        case asyncpg.PostgresError():
+            named = {
+                name: getattr(error, name, None)
+                for name in ("sqlstate", "table_name", "column_name", "constraint_name")
+            }
+            return ", ".join(f"{name} {value}" for name, value in named.items() if value)
+        case ValidationError():
+            return describe(error)
+        case KafkaError() | ConnectionError() | TimeoutError():
+            return str(error)
+        case _ if type(error).__module__.startswith(_OUR_OWN):
+            return str(error)
+        case _:
+            return "(its message is left out, for it may hold personal data)"
