@@ -7,14 +7,17 @@ message stands in the log only where it is known to hold no data.
 import traceback
 from collections.abc import Iterator
 from types import TracebackType
+from typing import cast
 
 import asyncpg
-from aiokafka.errors import KafkaError
 from pydantic import ValidationError
 
 from shared.contracts.envelope import describe
 
-_OUR_OWN = ("shared.", "services.", "deploy.")
+#: Modules whose errors hold no data in their messages: our own, and the one that tells of the broker.
+_DISCREET = ("shared.", "services.", "deploy.", "aiokafka.")
+
+_SAID_OF_SQL = ("sqlstate", "table_name", "column_name", "constraint_name")
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
@@ -38,7 +41,7 @@ def _one(error: BaseException) -> str:
     kind = f"{type(error).__module__}.{type(error).__qualname__}"
     text = f"{''.join(traceback.format_tb(error.__traceback__))}{kind}: {_message(error)}"
     if isinstance(error, BaseExceptionGroup):
-        members: tuple[BaseException, ...] = error.exceptions  # pyright: ignore[reportUnknownMemberType] of any kind
+        members = cast("BaseExceptionGroup[BaseException]", error).exceptions
         text += "".join(f"\nIn it:\n{told((type(one), one, one.__traceback__))}" for one in members)
     return text
 
@@ -46,16 +49,13 @@ def _one(error: BaseException) -> str:
 def _message(error: BaseException) -> str:
     match error:
         case asyncpg.PostgresError():
-            named = {
-                name: getattr(error, name, None)
-                for name in ("sqlstate", "table_name", "column_name", "constraint_name")
-            }
-            return ", ".join(f"{name} {value}" for name, value in named.items() if value)
+            said = [(name, getattr(error, name, None)) for name in _SAID_OF_SQL]
+            return ", ".join(f"{name} {value}" for name, value in said if value)
         case ValidationError():
             return describe(error)
-        case KafkaError() | ConnectionError() | TimeoutError():
+        case ConnectionError() | TimeoutError():
             return str(error)
-        case _ if type(error).__module__.startswith(_OUR_OWN):
+        case _ if type(error).__module__.startswith(_DISCREET):
             return str(error)
         case _:
             return "(its message is left out, for it may hold personal data)"
