@@ -66,18 +66,30 @@ class TokenVerifier:
                 options={"require": ["exp", "sub", "aud", "iss"]},
             )
         except (jwt.PyJWTError, ValueError) as error:
-            raise InvalidToken(f"the token was refused: {type(error).__name__}") from error
+            raise InvalidToken(_reason(error)) from error
         return _caller(claims, settings.office)
+
+
+def _reason(error: Exception) -> str:
+    match error:
+        case jwt.ExpiredSignatureError():
+            return "The token has expired; get a new one"
+        case jwt.InvalidSignatureError():
+            return "The token was signed with another key: it is of another stack or issuer"
+        case jwt.InvalidAudienceError() | jwt.InvalidIssuerError():
+            return "The token is for another system"
+        case _:
+            return f"The token is not valid ({type(error).__name__})"
 
 
 def _caller(claims: dict[str, Any], office: str) -> Caller:
     subject, roles = claims["sub"], claims.get("roles")
     if not isinstance(subject, str) or not _SUBJECT.fullmatch(subject):
-        raise InvalidToken("the token's sub must be an opaque id of up to 100 letters, digits and . _ : @ | -")
+        raise InvalidToken("The token's sub must be an opaque id of up to 100 letters, digits and . _ : @ | -")
     if not isinstance(roles, list):
-        raise InvalidToken("the token has no list of roles")
+        raise InvalidToken("The token has no list of roles")
     if claims.get("office") != office:
-        raise InvalidToken("the token is for another office")
+        raise InvalidToken("The token is for another office")
     known = {role.value for role in Role}
     named = [role for role in cast("list[object]", roles) if isinstance(role, str)]
     return Caller(subject, frozenset(Role(role) for role in named if role in known), office)

@@ -26,7 +26,7 @@ async def _authenticated(
             return await asyncio.to_thread(verifier.verify, credentials.credentials)
         return verifier.verify(credentials.credentials)
     except InvalidToken as error:
-        raise Unauthorised(f"{str(error).capitalize()}.") from error
+        raise Unauthorised(f"{error}.") from error
 
 
 def allowed(permission: Permission) -> Callable[..., Awaitable[Caller]]:

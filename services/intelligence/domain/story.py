@@ -39,9 +39,9 @@ def sentence(data: EventData) -> str:
         case InvestmentDeclined():
             return f"Declined: {_words(data.lever)}, {pounds(data.amount)} in {data.financial_year}."
         case NotificationDelivered():
-            return f"{_a(data.stakeholder_kind)} was told by {data.channel}."
+            return f"Told by {data.channel}: {_words(data.stakeholder_kind)}."
         case NotificationFailed():
-            return f"{_a(data.stakeholder_kind)} could not be told by {data.channel}: {_words(data.failure)}."
+            return f"Could not be told by {data.channel}: {_words(data.stakeholder_kind)} ({_words(data.failure)})."
         case _:
             return "Something happened that this version has no words for."
 
