@@ -16,6 +16,10 @@ _SUBJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@|-]{0,99}")
 _ASYMMETRIC = ["RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA"]
 
 
+class IssuerUnavailable(Exception):
+    """The keys of the issuer cannot be fetched just now, so nothing can be said of a token."""
+
+
 class InvalidToken(Exception):
     """A token that proves nothing. The message says why, and never repeats the token."""
 
@@ -46,14 +50,15 @@ class TokenVerifier:
         return self._keys is not None
 
     def verify(self, token: str) -> Caller:
-        """The caller a token stands for. Raises InvalidToken.
+        """The caller a token stands for. Raises InvalidToken, or IssuerUnavailable if it cannot be checked now.
 
         Roles this version does not know are ignored: an issuer serves more systems than this one.
         """
         settings = self._settings
         try:
             if self._keys is not None:
-                key: Any = self._keys.get_signing_key_from_jwt(token).key
+                # The key with its own algorithm: what the token's header says of it proves nothing.
+                key: Any = self._keys.get_signing_key_from_jwt(token)
                 algorithms = _ASYMMETRIC
             else:
                 key, algorithms = settings.secret, ["HS256"]
@@ -65,6 +70,8 @@ class TokenVerifier:
                 issuer=settings.issuer,
                 options={"require": ["exp", "sub", "aud", "iss"]},
             )
+        except jwt.PyJWKClientConnectionError as error:
+            raise IssuerUnavailable("the keys of the issuer cannot be fetched") from error
         except (jwt.PyJWTError, ValueError) as error:
             raise InvalidToken(_reason(error)) from error
         return _caller(claims, settings.office)

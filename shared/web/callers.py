@@ -9,8 +9,8 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from shared.security.callers import Caller
 from shared.security.roles import Permission
-from shared.security.tokens import InvalidToken, TokenVerifier
-from shared.web.problems import Forbidden, Unauthorised
+from shared.security.tokens import InvalidToken, IssuerUnavailable, TokenVerifier
+from shared.web.problems import Forbidden, Unauthorised, Unavailable
 
 _bearer = HTTPBearer(auto_error=False, description="A JSON Web Token of your issuer, or of `qc token` on one machine.")
 
@@ -27,6 +27,10 @@ async def _authenticated(
         return verifier.verify(credentials.credentials)
     except InvalidToken as error:
         raise Unauthorised(f"{error}.") from error
+    except IssuerUnavailable as error:
+        raise Unavailable(
+            "The issuer of tokens does not answer just now; send the same request again.", headers={"Retry-After": "5"}
+        ) from error
 
 
 def allowed(permission: Permission) -> Callable[..., Awaitable[Caller]]:

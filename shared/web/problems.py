@@ -108,7 +108,7 @@ class PreconditionRequired(Problem):
 
 
 class Unavailable(Problem):
-    """503: the database cannot be reached; the same request may be sent again."""
+    """503: the database, or the issuer of tokens, cannot be reached; the same request may be sent again."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
 
