@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import struct
 import uuid
 from collections.abc import Callable
@@ -440,13 +441,28 @@ async def test_the_log_of_another_cluster_is_read_from_its_beginning(
 
 
 @pytest.mark.needs_apache
-async def test_a_consumer_is_stopped_in_time_when_its_broker_is_gone(pool: Pool, own_broker: OwnBroker) -> None:
-    async with consuming(pool, own_broker.settings) as consumer:
-        await ready(consumer)
-        await publish(own_broker.settings, record(1, key=a_key()))
-        await own_broker.kill()
+async def test_a_consumer_is_stopped_in_time_when_database_and_broker_fall_silent(
+    pool: Pool, own_broker: OwnBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silent = asyncio.Event()
+
+    async def no_answer(*_: object) -> None:
+        silent.set()
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(Inbox, "apply", no_answer)
+    task = asyncio.create_task((consumer := new_consumer(pool, own_broker.settings)).run())
+    await publish(own_broker.settings, record(1, key=a_key()))
+    await asyncio.wait_for(silent.wait(), 30)
+    own_broker.signal(signal.SIGSTOP)
+    try:
         started = asyncio.get_running_loop().time()
-    assert asyncio.get_running_loop().time() - started < 4.5
+        consumer.stop()
+        await asyncio.wait([task], timeout=30)
+        assert asyncio.get_running_loop().time() - started < 5
+        await task
+    finally:
+        own_broker.signal(signal.SIGCONT)
 
 
 async def test_a_log_that_lost_its_end_is_read_anew_although_it_grows_past_what_was_read(

@@ -173,6 +173,7 @@ async def test_a_record_the_broker_refuses_stops_its_key_and_no_other_until_it_i
             assert await effects(pool, stopped) == [1, 2]
             async with pool.acquire() as connection:
                 assert (await status.read(connection)).relay_stopped_keys == 1
+            assert await pool.fetchval("select attempts from relay_stops") == 1
 
             await set_largest_record(own_broker.bootstrap, Topic.CONCERNS, 1_048_576)
             await pool.execute("update relay_stops set retry_at = now()")
@@ -202,12 +203,24 @@ async def test_a_killed_broker_delays_and_loses_nothing_and_the_relay_says_so(
             async def says_so() -> bool:
                 return running.problem is not None
 
-            await eventually(says_so)
+            await eventually(says_so, within=6)
             await own_broker.start()
             await all_sent(pool)
             assert running.problem is None
         found = await read_numbers(reader, keys)
     assert {key: once(numbers) for key, numbers in found.items()} == {key: list(range(1, 121)) for key in keys}
+
+
+async def test_what_is_in_flight_is_not_sent_again(pool: Pool, database: str, settings: KafkaSettings) -> None:
+    keys = [a_key() for _ in range(20)]
+    async with unit_of_work(pool, SOURCE, datetime.now(UTC)) as work:  # several times what the relay reads at once
+        for key in keys * 100:
+            work.emit(closed_event(key), key=key, correlation_id=uuid.uuid4())
+    async with reading(settings.bootstrap) as reader:
+        async with relaying(database, settings):
+            await all_sent(pool)
+        found = await read_numbers(reader, keys)
+    assert found == {key: list(range(1, 101)) for key in keys}
 
 
 async def test_stopping_sends_what_is_saved(pool: Pool, database: str, settings: KafkaSettings) -> None:
@@ -235,6 +248,8 @@ async def test_stopping_ends_in_time_when_the_broker_dies_with_records_in_flight
     await asyncio.wait_for(task, 15)
     assert time.monotonic() - started < 5
     assert await unsent(pool) == 10
+    # Nothing of it goes on in the background, to send the same again once there is a broker.
+    assert [task for task in asyncio.all_tasks() if "Sender" in repr(task.get_coro())] == []
 
 
 async def test_stopping_ends_in_time_when_there_is_no_broker(pool: Pool, database: str) -> None:
