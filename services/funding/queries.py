@@ -20,8 +20,8 @@ from services.funding.views import (
     TransactionView,
     WaitingOutcomeView,
 )
-from shared.persistence import history
 from shared.persistence.pool import Connection
+from shared.web.changes import changes_of
 from shared.web.pages import Cursor, Page
 from shared.web.problems import NotFound
 
@@ -38,7 +38,7 @@ async def agreement(connection: Connection, agreement_id: UUID) -> AgreementDeta
     if found is None:
         raise NotFound(f"There is no agreement {agreement_id}.")
     standings = await ledger.standings(connection, [found.id])
-    changes = await history.of(connection, "agreement", str(found.id))
+    changes = await changes_of(connection, "agreement", found.id)
     return views.agreement_detail(found, standings[found.id], changes)
 
 
@@ -58,7 +58,7 @@ async def proposal(connection: Connection, proposal_id: UUID) -> ProposalDetail:
         raise NotFound(f"There is no proposal {proposal_id}.")
     of = await agreements.of_ids(connection, [found.agreement_id])
     adjustments = await proposals.adjustments_of(connection, [found.id])
-    changes = await history.of(connection, "proposal", str(found.id))
+    changes = await changes_of(connection, "proposal", found.id)
     return views.proposal_detail(found, of[found.agreement_id], adjustments.get(found.id), changes)
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -16,9 +15,9 @@ from services.funding.store.waiting import Waiting
 from shared.contracts.fields import AdjustmentReason, Category, Lever
 from shared.contracts.outcomes import OutcomeRecorded
 from shared.contracts.registry import by_model
-from shared.persistence.history import Change
 from shared.reference.kinds import ProviderKind
 from shared.reference.tariff_groups import TariffGroup
+from shared.web.changes import ChangeView
 
 
 class _View(BaseModel):
@@ -45,17 +44,6 @@ class LeverTotal(_View):
 
     lever: Lever = Field(description="The lever.")
     pence: int = Field(description="Net change by it, in pence.", examples=[-3_750_000])
-
-
-class ChangeView(_View):
-    """One change: who, when, what and why."""
-
-    version: int = Field(description="Version after the change.")
-    at: datetime = Field(description="When.")
-    actor: str = Field(description="Opaque staff id, or `event:<id>` for a reaction.", examples=["finance-officer-1"])
-    change: str = Field(description="What happened.", examples=["proposed"])
-    reason: str | None = Field(description="Why, in the words of who did it.")
-    detail: dict[str, Any] = Field(description="Further facts of the change.")
 
 
 class AgreementView(_View):
@@ -199,9 +187,9 @@ def agreement(found: Agreement, standing: Standing) -> AgreementView:
     )
 
 
-def agreement_detail(found: Agreement, standing: Standing, history: Sequence[Change]) -> AgreementDetail:
+def agreement_detail(found: Agreement, standing: Standing, history: Sequence[ChangeView]) -> AgreementDetail:
     """An agreement with its history."""
-    return AgreementDetail(**dict(agreement(found, standing)), history=_history(history))
+    return AgreementDetail(**dict(agreement(found, standing)), history=list(history))
 
 
 def proposal(found: Proposal, of: Agreement, adjustment: Adjustment | None) -> ProposalView:
@@ -238,13 +226,13 @@ def proposal(found: Proposal, of: Agreement, adjustment: Adjustment | None) -> P
 
 
 def proposal_detail(
-    found: Proposal, of: Agreement, adjustment: Adjustment | None, history: Sequence[Change]
+    found: Proposal, of: Agreement, adjustment: Adjustment | None, history: Sequence[ChangeView]
 ) -> ProposalDetail:
     """A proposal with its history and its events."""
     events = [EventView(id=change.detail["event_id"], type=change.detail["event_type"]) for change in history]
     if found.origin is not None:
         events.insert(0, EventView(id=found.origin.event_id, type=by_model(OutcomeRecorded).type))
-    return ProposalDetail(**dict(proposal(found, of, adjustment)), history=_history(history), events=events)
+    return ProposalDetail(**dict(proposal(found, of, adjustment)), history=list(history), events=events)
 
 
 def waiting_outcome(found: Waiting) -> WaitingOutcomeView:
@@ -271,7 +259,3 @@ def account(found: AccountBalance) -> AccountView:
 def transaction(found: PostedTransaction) -> TransactionView:
     """A transaction as it is answered."""
     return TransactionView.model_validate(found)
-
-
-def _history(changes: Sequence[Change]) -> list[ChangeView]:
-    return [ChangeView.model_validate(change) for change in changes]

@@ -6,7 +6,6 @@ from services.intelligence.domain.concern import Concern
 from services.intelligence.store import concerns, items, organisations, story
 from services.intelligence.store.concerns import RatingRow
 from services.intelligence.views import (
-    ChangeView,
     ChapterView,
     ConcernSummary,
     ConcernView,
@@ -14,8 +13,8 @@ from services.intelligence.views import (
     OrganisationView,
     RatingView,
 )
-from shared.persistence import history
 from shared.persistence.pool import Connection
+from shared.web.changes import changes_of
 from shared.web.problems import NotFound
 
 
@@ -45,7 +44,6 @@ async def concern(connection: Connection, concern_id: UUID) -> ConcernView:
 
 async def concern_view(connection: Connection, found: Concern) -> ConcernView:
     """A concern that was loaded, with its whole story."""
-    changes = await history.of(connection, "concern", str(found.id))
     return ConcernView(
         **summary(found).model_dump(),
         ratings=[_rating(row) for row in await concerns.ratings_of(connection, found.id)],
@@ -54,7 +52,7 @@ async def concern_view(connection: Connection, found: Concern) -> ConcernView:
             ChapterView.model_validate(chapter, from_attributes=True)
             for chapter in await story.of(connection, found.id)
         ],
-        history=[ChangeView.model_validate(change, from_attributes=True) for change in changes],
+        history=await changes_of(connection, "concern", found.id),
     )
 
 

@@ -12,6 +12,7 @@ from services.intelligence.store.items import Item
 from shared.contracts.concerns import ClosureReason
 from shared.contracts.fields import Category, Day, Line, OdsCode, Origin, Prose, ProviderRef, RiskBand, StandardNumber
 from shared.reference.kinds import LearnerGroup, ProviderKind, SourceKind
+from shared.web.changes import ChangeView
 
 Standards = Annotated[list[StandardNumber], Field(max_length=60)]
 ItemIds = Annotated[list[UUID], Field(max_length=100)]
@@ -175,16 +176,6 @@ class ChapterView(BaseModel):
     subject: str = Field(description="Id of what the event is about: the visit, the outcome …")
     occurred_at: datetime = Field(description="When it happened, UTC.")
     summary: str = Field(description="What it says, in a sentence.")
-
-
-class ChangeView(BaseModel):
-    """One change in the history of a concern."""
-
-    at: datetime = Field(description="When, UTC.")
-    actor: str = Field(description="Staff id of who did it.")
-    change: str = Field(description="What was done.")
-    reason: str | None = Field(description="Why.")
-    version: int = Field(description="Version after it.")
 
 
 class ConcernSummary(BaseModel):

@@ -14,7 +14,6 @@ from services.visits.store import concerns, outcomes, people, requirements, visi
 from services.visits.store.outcomes import Outcome
 from services.visits.store.people import Person
 from services.visits.views import (
-    ChangeView,
     ConflictView,
     FindingView,
     OutcomeView,
@@ -27,12 +26,12 @@ from services.visits.views import (
     VisitView,
 )
 from shared.contracts.fields import PanelRole
-from shared.persistence import history
 from shared.persistence.pool import Connection
 from shared.reference.office_day import office_day
 from shared.reference.standards import standard_set
 from shared.security.callers import Caller
 from shared.security.roles import Permission
+from shared.web.changes import changes_of
 from shared.web.pages import Cursor, Page
 from shared.web.problems import NotFound
 
@@ -89,7 +88,7 @@ async def requirement(connection: Connection, requirement_id: UUID, now: datetim
     if found is None:
         raise NotFound(f"There is no requirement {requirement_id}.")
     (view,) = await _requirement_views(connection, [found], office_day(now))
-    changes = await _history(connection, "requirement", requirement_id)
+    changes = await changes_of(connection, "requirement", requirement_id)
     return RequirementStory(**dict(view), history=changes)
 
 
@@ -157,7 +156,7 @@ async def visit(connection: Connection, visit_id: UUID, *, names: bool) -> Visit
         late_reason=found.late_reason,
         cancellation_reason=found.cancellation_reason,
         cancellation_note=found.cancellation_note,
-        history=await _history(connection, "visit", visit_id),
+        history=await changes_of(connection, "visit", visit_id),
         outcome=_outcome_view(recorded, _seats(found.panel, pool, names)) if recorded else None,
     )
 
@@ -250,10 +249,3 @@ def _outcome_view(recorded: Outcome, agreed_by: list[SeatView]) -> OutcomeView:
         ],
         agreed_by=agreed_by,
     )
-
-
-async def _history(connection: Connection, aggregate: str, aggregate_id: UUID) -> list[ChangeView]:
-    return [
-        ChangeView(version=c.version, at=c.at, actor=c.actor, change=c.change, reason=c.reason, detail=c.detail)
-        for c in await history.of(connection, aggregate, str(aggregate_id))
-    ]

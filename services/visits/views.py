@@ -1,7 +1,6 @@
 """What the visits service answers."""
 
 from datetime import date, datetime
-from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel, Field
@@ -10,19 +9,9 @@ from services.visits.domain.requirement import RequirementState
 from services.visits.domain.visit import ProblemCode, VisitState
 from shared.contracts.fields import Category, FindingKind, PanelRole, ProviderRef, VisitKind
 from shared.contracts.visits import CancellationReason
+from shared.web.changes import ChangeView
 
 _ONLY_STAFF = "Null for callers who may not manage people."
-
-
-class ChangeView(BaseModel):
-    """One change of state."""
-
-    version: int = Field(description="Version after the change.", examples=[1])
-    at: datetime = Field(description="When, UTC.")
-    actor: str = Field(description="Opaque id of who did it, or `event:<id>`.", examples=["quality-officer-1"])
-    change: str = Field(description="What happened.", examples=["scheduled"])
-    reason: str | None = Field(description="Why, if it was said.")
-    detail: dict[str, Any] = Field(description="What it was changed to.")
 
 
 class ConflictView(BaseModel):

@@ -45,3 +45,7 @@ def allowed(permission: Permission) -> Callable[..., Awaitable[Caller]]:
         return caller
 
     return check
+
+
+#: A dependency: the caller, who may read.
+Reader = Annotated[Caller, Depends(allowed(Permission.READ))]

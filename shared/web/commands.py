@@ -32,7 +32,7 @@ IdempotencyKey = Annotated[
         max_length=100,
         pattern=r"^[A-Za-z0-9._:-]+$",
         description="Any text of your own, new for each command: a repeat with the same key gets the first answer "
-        "and changes nothing.",
+        "and changes nothing. Where answers name people, which are not kept, it gets what is there now.",
     ),
 ]
 

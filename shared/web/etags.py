@@ -3,7 +3,7 @@
 import re
 from typing import Annotated
 
-from fastapi import Header
+from fastapi import Depends, Header
 
 from shared.web.problems import Malformed, PreconditionFailed, PreconditionRequired
 
@@ -47,3 +47,7 @@ async def expected_version(
             'If-Match must be one ETag of this service, such as "3".', errors=[("header.If-Match", "is no ETag")]
         )
     return ExpectedVersion(int(match[1]))
+
+
+#: A dependency of every update: the version it was made for.
+Expected = Annotated[ExpectedVersion, Depends(expected_version)]

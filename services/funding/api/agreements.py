@@ -10,9 +10,8 @@ from services.funding.bodies import SignAgreement
 from services.funding.commands import agreements as commands
 from services.funding.views import AgreementDetail, AgreementView, WaitingOutcomeView
 from shared.contracts.fields import FinancialYearLabel, OdsCode
-from shared.security.callers import Caller
 from shared.security.roles import Permission
-from shared.web.callers import allowed
+from shared.web.callers import Reader
 from shared.web.commands import Command, command
 from shared.web.etags import etag
 from shared.web.pages import CursorText, Limit, Page
@@ -20,7 +19,6 @@ from shared.web.queries import Reading
 
 router = APIRouter(tags=["agreements"])
 
-Reader = Annotated[Caller, Depends(allowed(Permission.READ))]
 OfProvider = Annotated[OdsCode | None, Query(description="Only those of this provider (ODS code).")]
 
 

@@ -6,9 +6,9 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 
 from services.funding import queries
-from services.funding.api.agreements import Reader
 from services.funding.domain.ledger import AccountKind
 from services.funding.views import AccountView, BalanceView, TransactionView
+from shared.web.callers import Reader
 from shared.web.pages import CursorText, Limit, Page
 from shared.web.queries import Reading
 

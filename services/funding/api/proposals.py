@@ -6,14 +6,15 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Response
 
 from services.funding import queries
-from services.funding.api.agreements import OfProvider, Reader
+from services.funding.api.agreements import OfProvider
 from services.funding.bodies import ApproveProposal, DeclineProposal, ProposeAdjustment
 from services.funding.commands import proposals as commands
 from services.funding.domain.proposals import ProposalState
 from services.funding.views import ProposalDetail, ProposalView
 from shared.security.roles import Permission
+from shared.web.callers import Reader
 from shared.web.commands import Command, command
-from shared.web.etags import ExpectedVersion, etag, expected_version
+from shared.web.etags import Expected, etag
 from shared.web.pages import CursorText, Limit, Page
 from shared.web.queries import Reading
 
@@ -22,7 +23,6 @@ router = APIRouter(tags=["proposals"])
 
 Proposing = Annotated[Command, Depends(command(Permission.PROPOSE_ADJUSTMENT))]
 Approving = Annotated[Command, Depends(command(Permission.APPROVE_ADJUSTMENT))]
-Expected = Annotated[ExpectedVersion, Depends(expected_version)]
 
 
 @router.post("/proposals", status_code=201, response_model=ProposalView, summary="Propose an adjustment")

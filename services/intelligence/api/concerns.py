@@ -27,7 +27,7 @@ from shared.contracts.fields import Category, Line, OdsCode
 from shared.security.roles import Permission
 from shared.web.callers import allowed
 from shared.web.commands import Command, command
-from shared.web.etags import ExpectedVersion, etag, expected_version
+from shared.web.etags import Expected, etag
 from shared.web.pages import Cursor, CursorText, Limit, Page
 from shared.web.queries import Reading
 
@@ -38,7 +38,6 @@ _cursor = Cursor[UUID](UUID)
 Managing = Annotated[Command, Depends(command(Permission.MANAGE_CONCERNS))]
 Confirming = Annotated[Command, Depends(command(Permission.CONFIRM_CATEGORY))]
 SeeingReporter = Annotated[Command, Depends(command(Permission.SEE_REPORTER))]
-Expected = Annotated[ExpectedVersion, Depends(expected_version)]
 
 
 @router.post("/concerns", summary="Raise a concern", status_code=201, response_model=ConcernView)

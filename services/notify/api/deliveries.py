@@ -13,7 +13,7 @@ from services.notify.views import DeliveryView, RetryDelivery
 from shared.security.roles import Permission
 from shared.web.callers import allowed
 from shared.web.commands import Command, command
-from shared.web.etags import ExpectedVersion, etag, expected_version
+from shared.web.etags import Expected, etag
 from shared.web.pages import Cursor, CursorText, Limit, Page
 from shared.web.queries import Reading
 
@@ -59,7 +59,7 @@ async def retry_delivery(
     delivery_id: DeliveryId,
     body: RetryDelivery,
     command: Annotated[Command, Depends(command(Permission.OPERATE))],
-    expected: Annotated[ExpectedVersion, Depends(expected_version)],
+    expected: Expected,
 ) -> Response:
     """Queue a delivery that failed for good, once the cause is mended. It is tried at once."""
     return await command.run(lambda work: commands.retry_delivery(work, command.caller, delivery_id, body, expected))

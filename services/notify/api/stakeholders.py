@@ -18,11 +18,10 @@ from services.notify.views import (
     StakeholderDetail,
     StakeholderView,
 )
-from shared.security.callers import Caller
 from shared.security.roles import Permission
-from shared.web.callers import allowed
+from shared.web.callers import Reader
 from shared.web.commands import Command, command
-from shared.web.etags import ExpectedVersion, etag, expected_version
+from shared.web.etags import Expected, etag
 from shared.web.pages import Cursor, CursorText, Limit, Page
 from shared.web.queries import Reading
 
@@ -30,7 +29,6 @@ router = APIRouter(tags=["directory"])
 
 _cursor = Cursor[UUID](UUID)
 
-Reader = Annotated[Caller, Depends(allowed(Permission.READ))]
 Managing = Annotated[Command, Depends(command(Permission.MANAGE_DIRECTORY))]
 StakeholderId = Annotated[UUID, Path(description="The stakeholder.")]
 
@@ -83,7 +81,7 @@ async def change_stakeholder(
     stakeholder_id: StakeholderId,
     body: ChangeStakeholder,
     command: Managing,
-    expected: Annotated[ExpectedVersion, Depends(expected_version)],
+    expected: Expected,
 ) -> Response:
     """Replace what an entry says. What is queued already goes to the new address."""
     return await command.run(

@@ -10,18 +10,15 @@ from services.visits.bodies import RecordOutcomeBody
 from services.visits.commands.record_outcome import read_outcome
 from services.visits.commands.record_outcome import record_outcome as record
 from services.visits.views import OutcomeView
-from shared.security.callers import Caller
 from shared.security.roles import Permission
-from shared.web.callers import allowed
+from shared.web.callers import Reader
 from shared.web.commands import Command, command, made_at
-from shared.web.etags import ExpectedVersion, etag, expected_version
+from shared.web.etags import Expected, etag
 from shared.web.queries import Reading
 
 router = APIRouter(tags=["outcomes"])
 
-Reader = Annotated[Caller, Depends(allowed(Permission.READ))]
 Recording = Annotated[Command, Depends(command(Permission.RECORD_OUTCOMES))]
-Expected = Annotated[ExpectedVersion, Depends(expected_version)]
 
 
 @router.post(

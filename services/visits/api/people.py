@@ -14,7 +14,7 @@ from shared.security.callers import Caller
 from shared.security.roles import Permission
 from shared.web.callers import allowed
 from shared.web.commands import Command, command, made_at
-from shared.web.etags import ExpectedVersion, etag, expected_version
+from shared.web.etags import Expected, etag
 from shared.web.pages import CursorText, Limit, Page
 from shared.web.queries import Reading
 
@@ -22,7 +22,6 @@ router = APIRouter(prefix="/people", tags=["people"])
 
 Manager = Annotated[Caller, Depends(allowed(Permission.MANAGE_PEOPLE))]
 Managing = Annotated[Command, Depends(command(Permission.MANAGE_PEOPLE))]
-Expected = Annotated[ExpectedVersion, Depends(expected_version)]
 
 
 @router.post("", summary="Add a person to the pool", status_code=201, response_model=PersonView)

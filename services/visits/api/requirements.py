@@ -4,22 +4,18 @@ from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Query, Response
 
 from services.visits import queries
 from services.visits.domain.requirement import RequirementState
 from services.visits.views import RequirementStory, RequirementView
 from shared.contracts.fields import OdsCode
-from shared.security.callers import Caller
-from shared.security.roles import Permission
-from shared.web.callers import allowed
+from shared.web.callers import Reader
 from shared.web.etags import etag
 from shared.web.pages import CursorText, Limit, Page
 from shared.web.queries import Reading
 
 router = APIRouter(prefix="/requirements", tags=["requirements"])
-
-Reader = Annotated[Caller, Depends(allowed(Permission.READ))]
 
 
 @router.get("", summary="List visit requirements")

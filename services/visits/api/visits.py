@@ -12,19 +12,16 @@ from services.visits.commands.schedule_visit import schedule_visit as schedule
 from services.visits.domain.visit import VisitState
 from services.visits.views import VisitSummary, VisitView
 from shared.contracts.fields import Day, OdsCode
-from shared.security.callers import Caller
 from shared.security.roles import Permission
-from shared.web.callers import allowed
+from shared.web.callers import Reader
 from shared.web.commands import Command, command, made_at
-from shared.web.etags import ExpectedVersion, etag, expected_version
+from shared.web.etags import Expected, etag
 from shared.web.pages import CursorText, Limit, Page
 from shared.web.queries import Reading
 
 router = APIRouter(prefix="/visits", tags=["visits"])
 
-Reader = Annotated[Caller, Depends(allowed(Permission.READ))]
 Scheduling = Annotated[Command, Depends(command(Permission.SCHEDULE_VISITS))]
-Expected = Annotated[ExpectedVersion, Depends(expected_version)]
 
 
 @router.post("", summary="Schedule a visit", status_code=201, response_model=VisitView)
