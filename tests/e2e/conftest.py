@@ -9,17 +9,7 @@ import pytest
 
 from deploy.local import ports
 from deploy.local.stack import Options, Stack
-
-
-def free_port_base() -> int:
-    """A base whose whole range of ports is free."""
-    for base in range(21_000, 60_000, 100):
-        own = ports.Ports(base)
-        wanted = [own.postgres, own.smtp, own.mail_http, own.kafka(0), own.kafka_controller(0)]
-        wanted += [own.service(index) for index in range(4)]
-        if not any(ports.accepts_connections(port) for port in wanted):
-            return base
-    raise RuntimeError("no free range of ports")
+from tests.fixtures.infrastructure import free_port_base
 
 
 @pytest.fixture(scope="session")
