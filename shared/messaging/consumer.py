@@ -22,7 +22,7 @@ from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.kafka.subscriber.usecase import LogicSubscriber
 
-from shared.messaging import offsets, raw_records
+from shared.messaging import offsets, raw_records, reporting
 from shared.messaging.broker import KafkaSettings, cluster_id, new_broker
 from shared.messaging.inbox import Applied, Inbox, OffsetsWentBack
 from shared.messaging.offsets import Partition
@@ -334,35 +334,8 @@ class Consumer(ConsumerRebalanceListener):
         metrics.BATCH_SECONDS.observe(time.perf_counter() - started)
         metrics.BATCH_SIZE.observe(len(portion))
         self._expected.update(applied.next_offsets)
-        self._tell(applied)
+        reporting.report(applied, self._clock())
         return applied
-
-    def _tell(self, applied: Applied) -> None:
-        for (event_type, result), count in applied.counts.items():
-            metrics.EVENTS_CONSUMED.labels(event_type, result).inc(count)
-        now = self._clock()
-        for envelope in applied.applied:
-            metrics.EVENT_AGE.labels(envelope.type).observe(max((now - envelope.time).total_seconds(), 0))
-            _log.debug("event applied", event_id=str(envelope.id), type=envelope.type, trace=envelope.traceparent)
-        for letter in applied.undeliverable:
-            record = letter.record
-            _log.error(
-                "record sent to the dead letters",
-                topic=record.topic,
-                partition=record.partition,
-                offset=record.offset,
-                reason=letter.defect.value,
-                error=letter.error,
-            )
-        for event in applied.held:
-            _log.error(
-                "event held: one before it is missing",
-                event_id=str(event.envelope.id),
-                topic=event.record.topic,
-                source=event.envelope.source,
-                key=event.envelope.key,
-                sequence=event.envelope.sequence,
-            )
 
     def _block(self, record: Record, error: Exception) -> None:
         metrics.BATCH_FAILURES.labels("event").inc()

@@ -17,9 +17,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
-import asyncpg
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
@@ -36,8 +34,9 @@ from pydantic import ValidationError
 
 from shared.contracts.envelope import Envelope, describe
 from shared.contracts.registry import by_type
-from shared.messaging import outbox
+from shared.messaging import outbox, relay_rows
 from shared.messaging.broker import KafkaSettings, new_producer
+from shared.messaging.relay_rows import Row
 from shared.observability import metrics
 from shared.persistence.failures import is_passing
 from shared.persistence.pool import Connection, connect
@@ -84,7 +83,6 @@ _REFUSED = (
     RecordTooLargeError,
 )
 
-Row = asyncpg.Record
 Key = tuple[str, str]
 
 
@@ -171,6 +169,8 @@ class Relay:
             if not await self._become_leader(connection):
                 return
             await connection.add_listener(outbox.WAKE_CHANNEL, self._woken)
+            # A mark that a crash of the server undoes is a record sent twice, which positions drop.
+            await connection.execute("set synchronous_commit = off")
             while True:
                 async with self._producing() as producer:
                     refused = await self._pump(connection, producer)
@@ -214,7 +214,7 @@ class Relay:
                 self._wake.clear()
                 in_flight = [row["position"] for batch in sending for row in batch.rows]
                 # Once a record has failed nothing more is read: what follows it of its key must not overtake it.
-                rows = [] if failed else await _next_rows(connection, in_flight)
+                rows = [] if failed else await relay_rows.next_rows(connection, in_flight, BATCH_ROWS)
                 if rows:
                     sending.append(_Sending())
                     await self._send(producer, rows, sending[-1], failed)
@@ -281,7 +281,7 @@ class Relay:
                 if isinstance(answer, BaseException):
                     raise answer
             except _REFUSED as error:
-                await _stop_key(connection, row, error)
+                await relay_rows.stop_key(connection, row, error, _RETRY_REFUSED)
                 _log.error(
                     "the broker refuses a record: its key stands still",
                     event_id=str(row["event_id"]),
@@ -301,7 +301,7 @@ class Relay:
     async def _mark_sent(self, connection: Connection, sent: Sequence[tuple[Row, RecordMetadata]]) -> None:
         if not sent:
             return
-        await _mark_sent(connection, sent)
+        await relay_rows.mark_sent(connection, sent)
         self._failures = 0
         for row, _ in sent:
             metrics.EVENTS_SENT.labels(row["type"]).inc()
@@ -384,60 +384,3 @@ async def _abandon(producer: AIOKafkaProducer) -> None:
     finally:
         abandoned = KafkaError("abandoned: it will be sent again")
         producer._message_accumulator.fail_all(abandoned)  # pyright: ignore[reportPrivateUsage]
-
-
-# SQL ------------------------------------------------------------------------------------------------------------
-
-
-async def _next_rows(connection: Connection, in_flight: list[int]) -> list[Row]:
-    """The next unsent rows in order, leaving out those in flight and the keys that stand still.
-
-    Not "after the last position read": a row with a lower position may be committed later than one with a higher.
-    """
-    return await connection.fetch(
-        """
-        select position, event_id, type, source, subject, topic, key, sequence, time, correlation_id,
-               causation_id, traceparent, data
-        from outbox o
-        where sent_at is null and position <> all ($1::bigint[])
-          and not exists (
-              select from relay_stops s where s.topic = o.topic and s.key = o.key and s.retry_at > now()
-          )
-        order by position limit $2""",
-        in_flight,
-        BATCH_ROWS,
-    )
-
-
-async def _mark_sent(connection: Connection, sent: Sequence[tuple[Row, RecordMetadata]]) -> None:
-    if not sent:
-        return
-    async with connection.transaction():
-        await connection.execute(
-            """
-            update outbox o set sent_at = now(), partition = s.partition, broker_offset = s.broker_offset
-            from unnest($1::bigint[], $2::int[], $3::bigint[]) as s (position, partition, broker_offset)
-            where o.position = s.position""",
-            [row["position"] for row, _ in sent],
-            [metadata.partition for _, metadata in sent],
-            [metadata.offset for _, metadata in sent],
-        )
-        await connection.execute(
-            "delete from relay_stops where event_id = any($1::uuid[])", [row["event_id"] for row, _ in sent]
-        )
-
-
-async def _stop_key(connection: Connection, row: Row, error: BaseException) -> None:
-    event_id: UUID = row["event_id"]
-    await connection.execute(
-        """
-        insert into relay_stops as s (topic, key, event_id, error, retry_at) values ($1, $2, $3, $4, now() + $5)
-        on conflict (topic, key) do update
-        set event_id = excluded.event_id, error = excluded.error, attempts = s.attempts + 1,
-            retry_at = excluded.retry_at""",
-        row["topic"],
-        row["key"],
-        event_id,
-        repr(error),
-        _RETRY_REFUSED,
-    )

@@ -4,7 +4,6 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import date, datetime
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from uuid_utils.compat import uuid7
 
@@ -13,8 +12,7 @@ from shared.messaging import outbox
 from shared.messaging.outbox import NewEvent
 from shared.observability import tracing
 from shared.persistence.pool import Connection, Pool
-
-_ENGLAND = ZoneInfo("Europe/London")
+from shared.reference.office_day import office_day
 
 
 class UnitOfWork:
@@ -47,7 +45,7 @@ class UnitOfWork:
     @property
     def today(self) -> date:
         """The day of the work, in England."""
-        return self.now.astimezone(_ENGLAND).date()
+        return office_day(self.now)
 
     async def flush(self) -> None:
         """Save the events. Called once, last, so that the counters are locked as briefly as can be."""
