@@ -38,6 +38,7 @@ def build(spec: ServiceSpec, settings: ServiceSettings, *, deliver: bool = True)
         summary=spec.description,
         version="1",
         lifespan=lifespan,
+        redirect_slashes=False,
         docs_url=None,
         redoc_url=None,
     )

@@ -18,6 +18,9 @@ _log = structlog.get_logger("http")
 
 MEDIA_TYPE = "application/problem+json"
 
+#: Longest name of a field that is repeated in a problem; an unknown one is the caller's own text.
+_FIELD_LIMIT = 200
+
 
 class FieldProblem(BaseModel):
     """What is wrong with one field of the request."""
@@ -153,7 +156,7 @@ async def _of_problem(_: Request, error: Exception) -> JSONResponse:
 
 async def _of_validation(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    found = [(".".join(str(part) for part in e["loc"]), str(e["msg"])) for e in error.errors()]
+    found = [(".".join(str(part) for part in e["loc"])[:_FIELD_LIMIT], str(e["msg"])) for e in error.errors()]
     if any(e["type"] == "json_invalid" for e in error.errors()):
         return answer(400, "The body is not valid JSON.", errors=found)
     return answer(422, "The request has fields that are missing or not valid.", errors=found)
