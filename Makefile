@@ -3,6 +3,8 @@
 PYTHON ?= python3
 # Handed on to what a target runs, for example make test ARGS="tests/local -x".
 ARGS ?=
+# Test processes side by side, each with a PostgreSQL and a broker of its own.
+JOBS ?= 2
 
 UV_VERSION := 0.13.9
 UV := .uv/bin/uv
@@ -26,7 +28,7 @@ demo: setup ## Start everything, play one quality cycle, stay up until Ctrl-C
 	@$(BIN)/qc demo $(ARGS)
 
 test: setup ## Run all tests (on genuine Apache Kafka where Java 17+ and Maven are found)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 lint: setup ## Check style, types and the import rules
 	$(BIN)/ruff check
