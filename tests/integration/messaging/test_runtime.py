@@ -141,6 +141,7 @@ async def test_a_service_whose_database_and_broker_fall_silent_ends_in_time(
         try:
             await asyncio.sleep(0.5)
             assert await seconds_to_stop(running) < LIMIT_S
+            assert [task for task in asyncio.all_tasks() if "_supervise" in repr(task.get_coro())] == []
         finally:
             own_broker.signal(signal.SIGCONT)
 
