@@ -20,6 +20,7 @@ from confluent_kafka import Producer
 from shared.contracts.registry import PARTITIONS, Topic
 from shared.messaging import consumer as consumer_module
 from shared.messaging import offsets
+from shared.messaging import relay as relay_module
 from shared.messaging.broker import KafkaSettings, cluster_id
 from shared.messaging.inbox import Inbox, OffsetsWentBack
 from shared.messaging.records import Record
@@ -396,28 +397,29 @@ async def test_a_compressed_batch_is_read_or_kept_whole_and_stops_nobody(
 
 
 @pytest.mark.needs_apache
-async def test_a_killed_broker_delays_and_loses_nothing_and_the_consumer_says_so(
+async def test_a_killed_broker_delays_and_loses_nothing_and_readiness_says_so(
     pool: Pool, database: str, own_broker: OwnBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(consumer_module, "ANSWER_AGE_LIMIT_S", 1.0)
-    keys = [a_key() for _ in range(5)]
+    monkeypatch.setattr(relay_module, "ACKNOWLEDGE_LIMIT_S", 1.0)
+    keys = [a_key() for _ in range(10)]
     settings = own_broker.settings
-    async with relaying(database, settings), consuming(pool, settings) as consumer:
-        for key in keys:
-            await emit(pool, key, 20)
+    async with relaying(database, settings) as relay, consuming(pool, settings) as consumer:
         await ready(consumer)
+        for _ in range(5):
+            await asyncio.gather(*(emit(pool, key, 20) for key in keys))
         await own_broker.kill()
+        await asyncio.gather(*(emit(pool, key, 20) for key in keys))
 
-        async def says_so() -> bool:
-            return consumer.problem is not None
+        async def both_say_so() -> bool:
+            return relay.problem is not None and consumer.problem is not None
 
-        await eventually(says_so)
-        for key in keys:
-            await emit(pool, key, 20)
+        await eventually(both_say_so, within=6)
         await own_broker.start()
         for key in keys:
-            await applied(pool, key, range(1, 41))
+            await applied(pool, key, range(1, 121))
         await ready(consumer)
+        assert relay.problem is None
 
 
 @pytest.mark.needs_apache

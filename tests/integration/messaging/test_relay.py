@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaConsumer
 
 from shared.contracts.envelope import read_envelope
 from shared.contracts.registry import MAX_VALUE_BYTES, Topic
-from shared.messaging import outbox, relay, status
+from shared.messaging import outbox, status
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.outbox import EventTooLarge, InvalidKey
 from shared.messaging.relay import Relay
@@ -185,30 +185,6 @@ async def test_a_record_the_broker_refuses_stops_its_key_and_no_other_until_it_i
 
 
 # The broker goes away
-
-
-@pytest.mark.needs_apache
-async def test_a_killed_broker_delays_and_loses_nothing_and_the_relay_says_so(
-    pool: Pool, database: str, own_broker: OwnBroker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(relay, "ACKNOWLEDGE_LIMIT_S", 1.0)
-    keys = [a_key() for _ in range(10)]
-    async with reading(own_broker.bootstrap) as reader:
-        async with relaying(database, own_broker.settings) as running:
-            for _ in range(5):
-                await asyncio.gather(*(emit(pool, key, 20) for key in keys))
-            await own_broker.kill()
-            await asyncio.gather(*(emit(pool, key, 20) for key in keys))
-
-            async def says_so() -> bool:
-                return running.problem is not None
-
-            await eventually(says_so, within=6)
-            await own_broker.start()
-            await all_sent(pool)
-            assert running.problem is None
-        found = await read_numbers(reader, keys)
-    assert {key: once(numbers) for key, numbers in found.items()} == {key: list(range(1, 121)) for key in keys}
 
 
 async def test_what_is_in_flight_is_not_sent_again(pool: Pool, database: str, settings: KafkaSettings) -> None:
