@@ -84,6 +84,8 @@ class Consumer(ConsumerRebalanceListener):
         self._failures = 0
         #: Assigned partitions that still have to be put at the offset the database says.
         self._unplaced: set[TopicPartition] = set()
+        #: Counts rebalances: placing asks the broker and the database, and another one may come meanwhile.
+        self._rebalances = 0
         #: Next offset the database had for each partition we hold.
         self._expected: dict[Partition, int] = {}
         #: Next offset the client reads of each partition; it goes back only if the log begins anew.
@@ -124,6 +126,7 @@ class Consumer(ConsumerRebalanceListener):
         self, revoked: Iterable[TopicPartition]
     ) -> None:
         """Called by the client library before partitions go to another member."""
+        self._rebalances += 1
         for partition in revoked:
             self._unplaced.discard(partition)
             self._expected.pop((partition.topic, partition.partition), None)
@@ -132,6 +135,7 @@ class Consumer(ConsumerRebalanceListener):
         self, assigned: Iterable[TopicPartition]
     ) -> None:
         """Called by the client library after a rebalance. Placing waits for the loop, where failures are handled."""
+        self._rebalances += 1
         self._unplaced = set(assigned)
         self._placed_once = self._placed_once or not self._unplaced
 
@@ -263,7 +267,7 @@ class Consumer(ConsumerRebalanceListener):
             self._last_answer = time.monotonic()
 
     async def _place(self, consumer: AIOKafkaConsumer) -> None:
-        wanted = set(self._unplaced)
+        wanted, rebalances = set(self._unplaced), self._rebalances
         # Asked for every time: another cluster may answer at the same address while this process lives.
         cluster = await cluster_id(self._kafka)
         beginnings = await consumer.beginning_offsets(wanted)
@@ -272,6 +276,9 @@ class Consumer(ConsumerRebalanceListener):
         lengths = {(tp.topic, tp.partition): -1 if tp in self._begun_anew else end for tp, end in ends.items()}
         async with self._pool.acquire() as connection:
             placed = await offsets.place(connection, cluster, lengths)
+        if rebalances != self._rebalances:
+            # The client has put what it was assigned since where Kafka says: all of it is still to be placed.
+            return
         for tp in wanted & consumer.assignment():
             partition = (tp.topic, tp.partition)
             self._next_read[tp] = max(placed[partition], beginnings[tp])

@@ -23,6 +23,7 @@ from shared.messaging import offsets
 from shared.messaging import relay as relay_module
 from shared.messaging.broker import KafkaSettings, cluster_id
 from shared.messaging.inbox import Inbox, OffsetsWentBack
+from shared.messaging.offsets import Partition
 from shared.messaging.records import Record
 from shared.persistence.pool import Pool
 from tests.integration.messaging.delivery import (
@@ -540,3 +541,51 @@ async def test_a_stream_whose_beginning_retention_took_begins_at_what_is_left(
         await applied(pool, whole, [1])
     baselines = await pool.fetch("select key, baseline from positions where key = any($1)", [cut, whole])
     assert dict(map(tuple, baselines)) == {cut: 3, whole: None}
+
+
+async def test_a_rebalance_while_partitions_are_placed_places_them_anew(
+    pool: Pool, database: str, settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = a_key()
+    async with relaying(database, settings):
+        await emit(pool, key, 5)
+
+        async def all_sent() -> bool:
+            return await pool.fetchval("select count(*) from outbox where sent_at is null") == 0
+
+        await eventually(all_sent)
+    client_of, place = consumer_module._client, offsets.place  # pyright: ignore[reportPrivateUsage]
+    clients: list[AIOKafkaConsumer] = []
+    where_kafka_says: dict[TopicPartition, int] = {}
+    rebalanced = False
+
+    def remembering(subscriber: Any) -> AIOKafkaConsumer:
+        client = client_of(subscriber)
+        clients.append(client)
+        getmany = client.getmany
+
+        async def from_where_kafka_says(**arguments: Any) -> Any:
+            # What the client does after a rebalance by itself: it goes on at the group's committed offsets.
+            for partition, offset in where_kafka_says.items():
+                client.seek(partition, offset)
+            where_kafka_says.clear()
+            return await getmany(**arguments)
+
+        monkeypatch.setattr(client, "getmany", from_where_kafka_says)
+        return client
+
+    async def place_while_rebalancing(*arguments: Any) -> dict[Partition, int]:
+        nonlocal rebalanced
+        placed = await place(*arguments)
+        if not rebalanced:
+            rebalanced = True
+            client = clients[-1]
+            where_kafka_says.update(await client.end_offsets(client.assignment()))
+            await member.on_partitions_assigned(client.assignment())
+        return placed
+
+    monkeypatch.setattr(consumer_module, "_client", remembering)
+    monkeypatch.setattr(offsets, "place", place_while_rebalancing)
+    async with consuming(pool, settings) as member:
+        await applied(pool, key, range(1, 6))
+    assert rebalanced
