@@ -84,7 +84,7 @@ async def _play(stack: Stack, tell: Callable[[str], None]) -> dict[str, Any]:
         cycle = Cycle(api, observer, act, now.astimezone(ZoneInfo("Europe/London")).date())
         await cycle.import_registers()
         concern = await cycle.play()
-        quiet = await _settle(stack, api, act)
+        quiet = await _settle(stack, api, observer, act)
         concern = await api.get("intelligence", f"/concerns/{concern['id']}")
         balance = await api.get("funding", "/ledger/balance")
         _summarise(concern, balance, observer, tell)
@@ -107,9 +107,9 @@ async def _play(stack: Stack, tell: Callable[[str], None]) -> dict[str, Any]:
     }
 
 
-async def _settle(stack: Stack, api: Api, act: Callable[[str], None]) -> Quiet:
+async def _settle(stack: Stack, api: Api, observer: Observer, act: Callable[[str], None]) -> Quiet:
     act("Waiting until everybody who must hear has heard ...")
-    quiet = await wait_until_quiet(stack, api)
+    quiet = await wait_until_quiet(stack, api, observer)
     act("Everything was sent, taken in and delivered")
     return quiet
 

@@ -40,6 +40,8 @@ class Observer:
     since: datetime
     tell: Callable[[Seen], None]
     events: list[Seen] = field(default_factory=list[Seen])
+    #: Offset after the last record read of each (topic, partition).
+    read_to: dict[tuple[str, int], int] = field(default_factory=dict[tuple[str, int], int])
     _sequences: dict[tuple[str, str, str], set[int]] = field(
         default_factory=lambda: defaultdict[tuple[str, str, str], set[int]](set)
     )
@@ -60,6 +62,7 @@ class Observer:
             while True:
                 for records in (await consumer.getmany(timeout_ms=200)).values():
                     for record in records:
+                        self.read_to[record.topic, record.partition] = record.offset + 1
                         await self._take(record.topic, record.key, record.headers, record.value)
         finally:
             await consumer.stop()

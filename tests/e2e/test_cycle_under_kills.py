@@ -46,7 +46,7 @@ async def run_cycle(stack: Stack, *, import_first: bool) -> Ended:
         if import_first:
             await cycle.import_registers()
         concern = await cycle.play()
-        quiet = await wait_until_quiet(stack, api)
+        quiet = await wait_until_quiet(stack, api, observer)
         # The observer reads on its own; it has all once it has what the story tells of.
         async with asyncio.timeout(30):
             while True:
