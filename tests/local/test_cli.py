@@ -135,8 +135,6 @@ def test_an_interrupted_start_leaves_nothing(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # Not ignored, however these tests were started.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
     )
     assert starting.stderr is not None
     if moment == "at once":
