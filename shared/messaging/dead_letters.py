@@ -11,8 +11,9 @@ async def keep(connection: Connection, undeliverable: Sequence[Undeliverable]) -
     await connection.executemany(
         """
         insert into dead_letters (topic, partition, broker_offset, broker_time, key, header_names, header_values,
-                                  value, event_id, reason, error)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)""",
+                                  value, event_id, reason, error, digest)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+        on conflict (topic, partition, broker_offset, digest) do nothing""",
         [
             (
                 letter.record.topic,
@@ -26,6 +27,7 @@ async def keep(connection: Connection, undeliverable: Sequence[Undeliverable]) -
                 letter.envelope.id if letter.envelope else None,
                 letter.defect.value,
                 letter.error,
+                letter.record.digest,
             )
             for letter in undeliverable
         ],

@@ -1,5 +1,6 @@
 """What comes out of a topic: a raw record, and the event it holds if it can be read."""
 
+import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -48,6 +49,18 @@ class Record:
     value: bytes | None
     #: Why the client could not unpack it, if it could not; then the value is the whole batch it lies in.
     damage: str | None = None
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 of all the sender gave: what lies at the same place in another log has another."""
+        digest = hashlib.sha256()
+        parts = [self.key, self.value, str(self.time).encode()]
+        for name, value in self.headers:
+            parts += [name.encode(errors="surrogateescape"), value]
+        for part in parts:
+            # Lengths first, so that what moves from one part to the next shows.
+            digest.update(b"-" if part is None else b"%d:%s" % (len(part), part))
+        return digest.digest()
 
     @staticmethod
     def of(raw: ConsumerRecord) -> "Record":
