@@ -12,15 +12,7 @@ from collections.abc import Callable, Iterator
 
 from aiokafka import TopicPartition
 from aiokafka.client import AIOKafkaClient
-from aiokafka.codec import (
-    gzip_decode,
-    has_lz4,
-    has_snappy,
-    has_zstd,
-    lz4_decode,
-    snappy_decode,
-    zstd_decode,
-)
+from aiokafka.codec import gzip_decode, lz4_decode, snappy_decode, zstd_decode
 from aiokafka.errors import CorruptRecordException, for_code
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.record.util import calc_crc32c
@@ -41,11 +33,11 @@ _CODEC_MASK = 0x07
 _LOG_APPEND_TIME = 0x08
 _CONTROL = 0x20
 
-_CODECS: dict[int, tuple[str, Callable[[], bool], Callable[[bytes], bytes]]] = {
-    1: ("gzip", lambda: True, gzip_decode),
-    2: ("snappy", has_snappy, snappy_decode),
-    3: ("lz4", has_lz4, lz4_decode),
-    4: ("zstd", has_zstd, zstd_decode),
+_CODECS: dict[int, tuple[str, Callable[[bytes], bytes]]] = {
+    1: ("gzip", gzip_decode),
+    2: ("snappy", snappy_decode),
+    3: ("lz4", lz4_decode),
+    4: ("zstd", zstd_decode),
 }
 
 
@@ -90,7 +82,7 @@ def _unpack_batch(topic: str, partition: int, batch: bytes) -> Iterator[Record]:
     try:
         reader = _Reader(_decompressed(attributes & _CODEC_MASK, batch[_HEADER.size :]))
         records = [reader.record(topic, partition, base, first_time, append_time) for _ in range(count)]
-    except (ValueError, IndexError, NotImplementedError) as error:
+    except (ValueError, IndexError) as error:
         whole = Record(
             topic,
             partition,
@@ -110,9 +102,7 @@ def _decompressed(codec: int, body: bytes) -> bytes:
         return body
     if codec not in _CODECS:
         raise ValueError(f"compressed with unknown codec {codec}")
-    name, is_there, decode = _CODECS[codec]
-    if not is_there():
-        raise NotImplementedError(f"compressed with {name}, which this installation cannot read")
+    name, decode = _CODECS[codec]
     try:
         return decode(body)
     except Exception as error:
