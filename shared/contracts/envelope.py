@@ -85,6 +85,14 @@ class Envelope(BaseModel):
         ]
 
 
+#: Names of the headers of an event.
+_OURS = {
+    "content-type",
+    *(_PREFIX + str(field.validation_alias or name) for name, field in Envelope.model_fields.items()),
+    _PREFIX + "specversion",
+}
+
+
 def instant(moment: datetime) -> str:
     """An instant in RFC 3339, UTC, with microseconds and a final Z."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
@@ -94,16 +102,18 @@ def read_envelope(key: bytes | None, headers: RawHeaders) -> Envelope:
     """Read the envelope of a record from its raw key and headers.
 
     Raises UnreadableRecord if a header is missing, twice there, not UTF-8 or not of its form, if the record
-    is not CloudEvents 1.0 JSON in binary mode, or if its key is not its ``partitionkey``.
+    is not CloudEvents 1.0 JSON in binary mode, or if its key is not its ``partitionkey``. The message repeats
+    nothing of the record: what others put into a topic may hold personal data.
     """
     attributes = _attributes(headers)
     if (version := attributes.pop("specversion", None)) != SPEC_VERSION:
-        raise UnreadableRecord(f"header ce_specversion is {version!r}, expected {SPEC_VERSION!r}")
-    media_type = (attributes.pop("content-type", None) or "").partition(";")[0].strip().lower()
-    if media_type != CONTENT_TYPE:
-        raise UnreadableRecord(f"header content-type is {media_type!r}, expected {CONTENT_TYPE!r}")
-    if not attributes.get("type", "").startswith(TYPE_PREFIX):
-        raise UnreadableRecord(f"header ce_type is {attributes.get('type')!r}, expected a type {TYPE_PREFIX}…")
+        raise UnreadableRecord(f"header ce_specversion {_fault(version)}, expected {SPEC_VERSION!r}")
+    media_type = attributes.pop("content-type", None)
+    if media_type is None or media_type.partition(";")[0].strip().lower() != CONTENT_TYPE:
+        raise UnreadableRecord(f"header content-type {_fault(media_type)}, expected {CONTENT_TYPE!r}")
+    event_type = attributes.get("type")
+    if event_type is None or not event_type.startswith(TYPE_PREFIX):
+        raise UnreadableRecord(f"header ce_type {_fault(event_type)}, expected a type {TYPE_PREFIX}…")
     try:
         # By alias only: a header called ce_key must not stand in for ce_partitionkey.
         envelope = Envelope.model_validate_strings(attributes, by_alias=True, by_name=False)
@@ -112,6 +122,10 @@ def read_envelope(key: bytes | None, headers: RawHeaders) -> Envelope:
     if key is None or key != envelope.key.encode():
         raise UnreadableRecord("the record's key differs from header ce_partitionkey")
     return envelope
+
+
+def _fault(value: str | None) -> str:
+    return "is missing" if value is None else "has another value"
 
 
 def _attributes(headers: RawHeaders) -> dict[str, str]:
@@ -124,12 +138,17 @@ def _attributes(headers: RawHeaders) -> dict[str, str]:
         else:
             continue
         if attribute in attributes:
-            raise UnreadableRecord(f"header {name} stands there twice")
+            raise UnreadableRecord(f"{_title(name)} stands there twice")
         try:
             attributes[attribute] = value.decode()
         except (UnicodeDecodeError, AttributeError) as error:
-            raise UnreadableRecord(f"header {name} is not UTF-8") from error
+            raise UnreadableRecord(f"{_title(name)} is not UTF-8") from error
     return attributes
+
+
+def _title(name: str) -> str:
+    """A header as an error names it: one of ours by its name."""
+    return f"header {name}" if name in _OURS else f"a header {_PREFIX}… that is not of this system"
 
 
 def describe(error: ValidationError, prefix: str = "") -> str:

@@ -234,7 +234,8 @@ class Consumer(ConsumerRebalanceListener):
 
     async def _read_raw(self, consumer: AIOKafkaConsumer, error: Exception) -> None:
         """Get past a record that the client library cannot decode, by decoding what lies there ourselves."""
-        _log.error("the client cannot decode what it fetched; reading it raw", error=repr(error))
+        # Not its text: it repeats the bytes that it stumbled over.
+        _log.error("the client cannot decode what it fetched; reading it raw", error=type(error).__name__)
         placed = consumer.assignment() - self._unplaced
         for tp in placed:
             if tp in self._next_read:
@@ -347,7 +348,7 @@ class Consumer(ConsumerRebalanceListener):
     def _block(self, record: Record, error: Exception) -> None:
         metrics.BATCH_FAILURES.labels("event").inc()
         metrics.CONSUMER_STOPPED.set(1)
-        event_id = error.event_id if isinstance(error, ReactionFailed) else _id_of(record)
+        event_id = error.envelope.id if isinstance(error, ReactionFailed) else _id_of(record)
         self._blocked_by = str(event_id or f"at {record.topic}/{record.partition}@{record.offset}")
         _log.error(
             "consumer stopped: an event cannot be applied; it is tried again with backoff",

@@ -144,7 +144,7 @@ def decode(record: Record) -> Event | Undeliverable:
         problem = f"{envelope.type} belongs in topic {spec.topic}, not in {record.topic}"
         return undeliverable(record, Defect.BREAKS_CONTRACT, problem, envelope)
     if not envelope.source.endswith(f"/{spec.producer}"):
-        problem = f"{envelope.type} is published by {spec.producer}, not by {envelope.source}"
+        problem = f"{envelope.type} is published by {spec.producer}, not by its ce_source"
         return undeliverable(record, Defect.BREAKS_CONTRACT, problem, envelope)
     if record.value is None:
         return undeliverable(record, Defect.BREAKS_CONTRACT, "the record has no value", envelope)

@@ -349,7 +349,7 @@ def publish_with_librdkafka(settings: KafkaSettings, *records: Record, **options
 @pytest.mark.needs_apache
 @pytest.mark.parametrize("name", [b"x-\xff", b"ce_\xc3", b"\xff" * 1_000])
 async def test_a_header_whose_name_is_not_utf8_costs_its_record_alone(
-    pool: Pool, own_broker: OwnBroker, name: bytes
+    pool: Pool, own_broker: OwnBroker, name: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The client library fails to decode such a record, and the whole batch and fetch with it."""
     settings, key, other = own_broker.settings, a_key(), a_key()
@@ -369,6 +369,8 @@ async def test_a_header_whose_name_is_not_utf8_costs_its_record_alone(
             return consumer.problem is None
 
         await eventually(is_ready)
+    told = [line for line in capsys.readouterr().out.splitlines() if "reading it raw" in line]
+    assert told and not any(repr(name[-1:])[2:-1] in line for line in told)
     kept = await letters(pool, key)
     assert [(letter["reason"], letter["value"]) for letter in kept] == [("unreadable", poisoned.value)] * 2
     assert all(name in letter["header_names"] for letter in kept)

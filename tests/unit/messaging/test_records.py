@@ -66,7 +66,7 @@ UNREADABLE: dict[str, tuple[Callable[[Record], Record], str]] = {
 
 BREAKS_CONTRACT: dict[str, tuple[Callable[[Record], Record], str]] = {
     "the wrong topic": (lambda r: replace(r, topic=Topic.VISITS.value), "belongs in topic"),
-    "a forged producer": (changed("ce_source", b"/test-office/funding"), "published by intelligence"),
+    "a forged producer": (changed("ce_source", b"/test-office/funding"), "by intelligence, not by its ce_source"),
     "no value": (of_value(None), "no value"),
     "an empty value": (of_value(b""), "data"),
     "not JSON": (of_value(b"\xff\x00"), "data"),
