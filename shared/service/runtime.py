@@ -22,6 +22,7 @@ from shared.messaging.reactions import AnyReactions
 from shared.messaging.relay import FLUSH_S, Relay
 from shared.persistence import answers, migrations
 from shared.persistence.failures import is_passing
+from shared.persistence.migrations import MigrationError
 from shared.persistence.pool import Connection, Pool, open_pool
 from shared.service.settings import ServiceSettings
 
@@ -41,6 +42,8 @@ _FLUSH_S = FLUSH_S + 0.7
 
 #: How long the database may take to let our connections go, in seconds.
 _CLOSE_S = 0.5
+
+_NOT_REACHED = "not reached yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,8 @@ class Service:
         self._tasks: list[asyncio.Task[None]] = []
         self._relay_task: asyncio.Task[None] | None = None
         self._starting: asyncio.Task[None] | None = None
+        #: Why the database is not there yet; what was logged of it.
+        self._database_trouble = _NOT_REACHED
 
     async def start(self) -> None:
         """Begin to start, in the background."""
@@ -171,11 +176,23 @@ class Service:
                     raise
                 return pool
             except Exception as error:
-                # A server that is starting refuses in many ways; a wrong password stays wrong, and the log says so.
                 attempt += 1
-                _log.warning("waiting for the database", error=f"{type(error).__name__}: {error}")
+                self._tell_of_database(error)
                 await asyncio.sleep(random.uniform(0.5, 1) * min(0.2 * 2**attempt, 5))
         return None
+
+    def _tell_of_database(self, error: Exception) -> None:
+        """Log why the database cannot be used yet, and once if only a person can mend it. Readiness says it too."""
+        if is_passing(error):
+            # A server that is starting refuses in many ways; a wrong password stays wrong, and the log says so.
+            self._database_trouble = _NOT_REACHED
+            _log.warning("waiting for the database", error=f"{type(error).__name__}: {error}")
+            return
+        trouble = str(error) if isinstance(error, MigrationError) else f"{type(error).__name__}; see the log"
+        trouble = f"cannot be opened and migrated: {trouble}"
+        if trouble != self._database_trouble:
+            self._database_trouble = trouble
+            _log.error("the database cannot be used; trying again until it is mended", exc_info=error)
 
     async def _migrate(self, pool: Pool) -> None:
         async with pool.acquire() as connection:
@@ -227,7 +244,7 @@ class Service:
 
     async def _database_problem(self) -> str | None:
         if self.pool is None:
-            return "not reached yet"
+            return self._database_trouble
         try:
             async with asyncio.timeout(2):
                 await self.pool.fetchval("select 1")

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from shared.persistence import migrations
 from shared.persistence.pool import open_pool
 from shared.service.runtime import Service, ServiceSpec, Worker, WorkerContext
 from shared.service.settings import ServiceSettings
@@ -144,6 +145,48 @@ async def test_a_service_whose_database_and_broker_fall_silent_ends_in_time(
             assert [task for task in asyncio.all_tasks() if "_supervise" in repr(task.get_coro())] == []
         finally:
             own_broker.signal(signal.SIGCONT)
+
+
+async def test_a_database_that_cannot_be_migrated_is_told_of_once_and_waited_for(
+    tmp_path: Path, database: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "0001_one.sql"
+    file.write_text("create table one (number int);")
+    pool = await open_pool(database, name="test")
+    async with pool.acquire() as connection:
+        await migrations.migrate(connection, "test", tmp_path)
+    await pool.close()
+    file.write_text("create table one (number bigint);")
+    running = service(tmp_path, database=database, bootstrap="127.0.0.1:1")
+    await running.start()
+    try:
+        await asyncio.sleep(1.5)
+        problem = (await running.problems())["database"]
+        assert problem is not None and "0001_one.sql was edited after it was applied: restore it" in problem
+        told = capsys.readouterr().out
+        assert told.count("0001_one.sql was edited after it was applied: restore it") == 1
+        assert "[error" in told and "waiting for the database" not in told
+
+        file.write_text("create table one (number int);")
+        await asyncio.wait_for(running.started(), 20)
+        assert (await running.problems())["database"] is None
+    finally:
+        await running.stop()
+
+
+async def test_a_migration_whose_sql_fails_is_told_of_once_and_readiness_repeats_no_data(
+    tmp_path: Path, database: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "0001_one.sql").write_text("select 'Ada Example'::int;")
+    running = service(tmp_path, database=database, bootstrap="127.0.0.1:1")
+    await running.start()
+    try:
+        await asyncio.sleep(1.5)
+        problem = (await running.problems())["database"]
+        assert problem == "cannot be opened and migrated: InvalidTextRepresentationError; see the log"
+        assert capsys.readouterr().out.count("the database cannot be used") == 1
+    finally:
+        await running.stop()
 
 
 async def test_a_worker_that_returns_does_not_keep_the_process_busy(tmp_path: Path, database: str) -> None:
