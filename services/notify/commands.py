@@ -1,13 +1,11 @@
 """What can be done: keep the directory, and order a failed delivery to be tried again."""
 
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import fields
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from services.notify.domain.errors import NotInThisState, RuleBroken
 from services.notify.domain.stakeholders import Stakeholder, check_scope
 from services.notify.store import deliveries, directory
 from services.notify.store.deliveries import State
@@ -26,15 +24,17 @@ from services.notify.views import (
 from shared.messaging.unit_of_work import UnitOfWork
 from shared.persistence import history
 from shared.persistence.history import Change
+from shared.rules import NotInThisState, RuleBroken
 from shared.security.callers import Caller
 from shared.web.commands import Answer
 from shared.web.etags import ExpectedVersion
-from shared.web.problems import Conflict, NotFound, Unprocessable
+from shared.web.problems import Conflict, NotFound
+from shared.web.refusals import rules
 
 
 async def add_stakeholder(work: UnitOfWork, caller: Caller, body: AddStakeholder) -> Answer:
     """Put a stakeholder into the directory. Raises Unprocessable, or Conflict if its reference is taken."""
-    with _rules():
+    with rules():
         entry = _entry(uuid7(), body, reference=body.reference, version=1)
     if not await directory.add(work.connection, [entry], work.now):
         raise Conflict(
@@ -52,7 +52,7 @@ async def import_stakeholders(work: UnitOfWork, caller: Caller, body: Sequence[I
     """
     entries: dict[str, Entry] = {}
     for place, given in enumerate(body):
-        with _rules(f"{place}."):
+        with rules(f"{place}."):
             if given.reference in entries:
                 raise RuleBroken("reference", f"{given.reference} stands there twice")
             entries[given.reference] = _entry(uuid7(), given, reference=given.reference, version=1)
@@ -81,7 +81,7 @@ async def change_stakeholder(
         raise NotFound(f"There is no stakeholder {stakeholder_id} in the directory.")
     expected.require(before.stakeholder.version)
     version = before.stakeholder.version + 1
-    with _rules():
+    with rules():
         after = _entry(stakeholder_id, body, reference=before.stakeholder.reference, version=version)
     await directory.change(work.connection, after)
     await history.record(
@@ -110,7 +110,7 @@ async def retry_delivery(
     if before is None:
         raise NotFound(f"There is no delivery {delivery_id}.")
     expected.require(before.version)
-    with _rules():
+    with rules():
         if before.state is not State.FAILED:
             raise NotInThisState(f"The delivery is {before.state.value}; only a failed one can be tried again.")
     await deliveries.queue_again(work.connection, delivery_id)
@@ -131,18 +131,6 @@ async def retry_delivery(
     after = await deliveries.load(work.connection, delivery_id)
     assert after is not None  # it was loaded a moment ago, and nothing deletes deliveries
     return Answer(DeliveryView.of(after), version=after.version)
-
-
-@contextmanager
-def _rules(within: str = "") -> Generator[None]:
-    """Within it, a broken rule is a 422 that names the field, and a wrong state a 409."""
-    try:
-        yield
-    except RuleBroken as error:
-        field = f"{within}{error.field}"
-        raise Unprocessable(f"{field}: {error.reason}.", errors=[(f"body.{field}", error.reason)]) from error
-    except NotInThisState as error:
-        raise Conflict(str(error)) from error
 
 
 def _entry(stakeholder_id: UUID, body: StakeholderEntry, *, reference: str | None, version: int) -> Entry:

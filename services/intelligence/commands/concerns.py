@@ -7,10 +7,8 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from services.intelligence.commands.guards import rules
 from services.intelligence.commands.telling import tell
 from services.intelligence.domain.concern import Concern
-from services.intelligence.domain.errors import RuleBroken
 from services.intelligence.domain.organisation import require_provider
 from services.intelligence.domain.rating import Rating
 from services.intelligence.domain.scope import require_standards
@@ -23,10 +21,12 @@ from shared.messaging.unit_of_work import UnitOfWork
 from shared.persistence import history
 from shared.persistence.history import Change
 from shared.reference.standards import CURRENT
+from shared.rules import RuleBroken
 from shared.security.callers import Caller
 from shared.web.commands import Answer
 from shared.web.etags import ExpectedVersion
 from shared.web.problems import NotFound
+from shared.web.refusals import rules
 
 
 async def raise_concern(work: UnitOfWork, caller: Caller, body: RaiseConcern) -> Answer:

@@ -10,7 +10,6 @@ from uuid_utils.compat import uuid7
 from services.intelligence.commands.telling import tell
 from services.intelligence.domain import register
 from services.intelligence.domain.concern import Concern
-from services.intelligence.domain.errors import RuleBroken
 from services.intelligence.domain.organisation import Organisation, require_provider
 from services.intelligence.domain.rating import Rating
 from services.intelligence.domain.register import ConcernRow, ProviderRow, ReadRow, RowProblem
@@ -24,6 +23,7 @@ from shared.messaging.unit_of_work import UnitOfWork
 from shared.persistence import history
 from shared.persistence.history import Change
 from shared.reference.standards import CURRENT
+from shared.rules import RuleBroken
 from shared.security.callers import Caller
 from shared.web.commands import Answer
 from shared.web.problems import Unprocessable

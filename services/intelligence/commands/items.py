@@ -2,8 +2,6 @@
 
 from uuid_utils.compat import uuid7
 
-from services.intelligence.commands.guards import rules
-from services.intelligence.domain.errors import RuleBroken
 from services.intelligence.domain.organisation import require_provider
 from services.intelligence.domain.scope import require_standards
 from services.intelligence.store import items, organisations
@@ -12,8 +10,10 @@ from services.intelligence.views import ItemView, RecordItem
 from shared.messaging.unit_of_work import UnitOfWork
 from shared.persistence import history
 from shared.persistence.history import Change
+from shared.rules import RuleBroken
 from shared.security.callers import Caller
 from shared.web.commands import Answer
+from shared.web.refusals import rules
 
 
 async def record_item(work: UnitOfWork, caller: Caller, body: RecordItem) -> Answer:

@@ -6,12 +6,12 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from services.intelligence.domain.errors import NotInThisState, RuleBroken
 from services.intelligence.domain.organisation import Organisation
 from services.intelligence.domain.rating import Rating
 from shared.contracts.concerns import ClosureReason, ConcernClosed, ConcernRaised, ConcernRated, ConcernReopened
 from shared.contracts.fields import Category, Origin
 from shared.reference.kinds import LearnerGroup, SourceKind
+from shared.rules import NotInThisState, RuleBroken
 
 
 class Status(StrEnum):

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from services.intelligence.domain.errors import RuleBroken
 from shared.contracts.fields import ProviderRef
 from shared.reference.kinds import ProviderKind
+from shared.rules import RuleBroken
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from services.intelligence.domain.errors import RuleBroken
 from shared.reference.standards import CURRENT, UnknownStandard, standard_set
+from shared.rules import RuleBroken
 
 
 def require_standards(numbers: Sequence[str]) -> list[str]:

@@ -9,8 +9,8 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from services.notify.domain.errors import RuleBroken
 from shared.contracts.fields import Category, Line, OdsCode
+from shared.rules import RuleBroken
 
 
 class StakeholderKind(StrEnum):

@@ -13,7 +13,7 @@ from services.visits.domain import panel as panels
 from services.visits.domain import requirement as requirement_rules
 from services.visits.domain import visit as rules
 from services.visits.domain.concern import Provider
-from services.visits.domain.errors import NotInThisState, Violation
+from services.visits.domain.errors import Violation
 from services.visits.domain.panel import Seat
 from services.visits.domain.requirement import Step
 from services.visits.domain.visit import Visit
@@ -22,8 +22,8 @@ from shared.contracts.visits import VisitScheduled
 from shared.messaging.unit_of_work import UnitOfWork
 from shared.persistence.history import record
 from shared.security.callers import Caller
+from shared.web import refusals
 from shared.web.commands import Answer
-from shared.web.problems import Conflict
 
 
 async def schedule_visit(work: UnitOfWork, caller: Caller, body: ScheduleVisitBody) -> Answer:
@@ -56,10 +56,8 @@ async def schedule_visit(work: UnitOfWork, caller: Caller, body: ScheduleVisitBo
     assert provider is not None  # else a violation says so
 
     identity = uuid7()
-    try:
+    with refusals.rules():
         steps = [requirement_rules.take_up(wanted[one], identity) for one in body.requirement_ids]
-    except NotInThisState as error:
-        raise Conflict(str(error)) from error
     visit = Visit(
         id=identity,
         provider_code=body.provider_code,

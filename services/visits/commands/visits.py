@@ -8,7 +8,6 @@ from services.visits.bodies import CancelVisitBody, ChangePanelBody
 from services.visits.commands.refusing import refuse
 from services.visits.domain import panel as panels
 from services.visits.domain import requirement as requirement_rules
-from services.visits.domain.errors import NotInThisState
 from services.visits.domain.panel import Seat
 from services.visits.domain.requirement import RequirementState
 from services.visits.domain.visit import Visit, VisitState
@@ -16,6 +15,7 @@ from services.visits.store import concerns, people, requirements, visits
 from shared.contracts.visits import VisitCancelled
 from shared.messaging.unit_of_work import UnitOfWork
 from shared.persistence.history import record
+from shared.rules import NotInThisState
 from shared.security.callers import Caller
 from shared.web.commands import Answer
 from shared.web.etags import ExpectedVersion

@@ -11,7 +11,3 @@ class Violation:
     field: str
     #: What is wrong and what is accepted. Never names a person.
     reason: str
-
-
-class NotInThisState(Exception):
-    """What was asked for does not fit the present state. The message says what does."""

@@ -11,11 +11,11 @@ from enum import StrEnum
 from uuid import UUID, uuid5
 
 from services.visits.domain.concern import Concern
-from services.visits.domain.errors import NotInThisState
 from services.visits.domain.kinds import meets
 from services.visits.domain.visit_policy import Call
 from shared.contracts.fields import Category, Origin, ProviderRef, VisitKind
 from shared.contracts.visits import VisitRequired
+from shared.rules import NotInThisState
 
 
 class RequirementState(StrEnum):

@@ -7,12 +7,13 @@ from enum import StrEnum
 from uuid import UUID
 
 from services.visits.domain.concern import Concern
-from services.visits.domain.errors import NotInThisState, Violation
+from services.visits.domain.errors import Violation
 from services.visits.domain.kinds import REGULAR, RISK_LED, meets
 from services.visits.domain.panel import PoolMember, Seat, conflict_with
 from services.visits.domain.requirement import Requirement
 from shared.contracts.fields import VisitKind
 from shared.contracts.visits import CancellationReason
+from shared.rules import NotInThisState
 
 
 class VisitState(StrEnum):

@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.intelligence.domain.concern import Concern, Status
-from services.intelligence.domain.errors import NotInThisState, RuleBroken
 from services.intelligence.domain.organisation import Organisation, require_provider
 from services.intelligence.domain.rating import Rating
 from services.intelligence.domain.story import concerns_of, pounds, sentence
@@ -18,6 +17,7 @@ from shared.contracts.fields import Category, Money, Origin, RiskBand, VisitKind
 from shared.contracts.registry import EVENTS, by_model
 from shared.contracts.visits import VisitRequired
 from shared.reference.kinds import LearnerGroup, ProviderKind, SourceKind
+from shared.rules import NotInThisState, RuleBroken
 
 TRUST = Organisation("FICTHT001", "A (fictional)", ProviderKind.HOSPITAL_TRUST, None, None, None, None, "test")
 

@@ -5,7 +5,6 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from services.notify.domain.errors import RuleBroken
 from services.notify.domain.happenings import Categories, concerns_of, happening, is_taken_over, learn
 from services.notify.domain.matching import recipients
 from services.notify.domain.stakeholders import EventName, Stakeholder, StakeholderKind, Subscription, check_scope
@@ -16,6 +15,7 @@ from shared.contracts.investments import InvestmentAdjusted
 from shared.contracts.outcomes import OutcomeRecorded
 from shared.contracts.registry import EVENTS, Topic, by_model
 from shared.contracts.visits import VisitRequired, VisitScheduled
+from shared.rules import RuleBroken
 
 HERE, ELSEWHERE = PROVIDER.ods_code, "FICTHT001"
 

@@ -8,11 +8,11 @@ import pytest
 
 from services.visits.domain import requirement as rules
 from services.visits.domain.concern import Concern, highest_category
-from services.visits.domain.errors import NotInThisState
 from services.visits.domain.kinds import RISK_LED, meets
 from services.visits.domain.requirement import Requirement, RequirementState, Step
 from services.visits.policies import visit_policy
 from shared.contracts.fields import Category, VisitKind
+from shared.rules import NotInThisState
 
 CONCERN = Concern(UUID(int=7), "C-1", "FICTHT001")
 FIRST = date(2024, 8, 1)

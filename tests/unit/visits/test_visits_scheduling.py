@@ -8,11 +8,12 @@ from uuid import UUID
 import pytest
 
 from services.visits.domain.concern import Concern
-from services.visits.domain.errors import NotInThisState, Violation
+from services.visits.domain.errors import Violation
 from services.visits.domain.panel import PoolMember, Seat
 from services.visits.domain.requirement import Requirement, RequirementState
 from services.visits.domain.visit import ProblemCode, Visit, VisitState, check, problems
 from shared.contracts.fields import Category, PanelRole, VisitKind
+from shared.rules import NotInThisState
 
 TODAY = date(2026, 11, 23)
 CONCERN = Concern(UUID(int=1), "C-1", "FICTHT001")
