@@ -15,7 +15,7 @@ unexport VIRTUAL_ENV
 unexport PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint contracts clean
+.PHONY: help setup demo test bench lint contracts clean
 
 help: ## List these commands
 	@echo "make ..."
@@ -29,6 +29,9 @@ demo: setup ## Start everything, play one quality cycle, stay up until Ctrl-C
 
 test: setup ## Run all tests (on genuine Apache Kafka where Java 17+ and Maven are found)
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+
+bench: .venv/.synced-bench ## Measure delivery, write benchmarks/latest.json (about 12 min; ARGS="relay --quick" for a part)
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 lint: setup ## Check style, types and the import rules
 	$(BIN)/ruff check
@@ -50,6 +53,11 @@ clean: ## Stop the stack; remove the environment, the caches and the stack's dat
 	@echo "Bringing .venv up to date with uv.lock ..."
 	@# Compiled once here: four services compiling their libraries at every start would take seconds.
 	@$(UV) sync --quiet --frozen --compile-bytecode --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')"
+	@touch $@
+
+# The peers that are measured against are installed beside the rest only when they are needed.
+.venv/.synced-bench: .venv/.synced
+	@$(UV) sync --quiet --frozen --group bench --compile-bytecode --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')"
 	@touch $@
 
 .uv/.installed-$(UV_VERSION):

@@ -1,0 +1,1 @@
+"""What delivery costs: measured against the plainest code that does the same, on a real broker and database."""
