@@ -27,7 +27,8 @@ class KafkaSettings:
 def new_broker(settings: KafkaSettings) -> KafkaBroker:
     """The broker that consumers subscribe through. It never creates a topic: topics are declared and applied."""
     return KafkaBroker(
-        settings.bootstrap,
+        # The framework takes a string for one address.
+        settings.bootstrap.split(","),
         client_id=settings.client_id,
         consumer_only=True,
         allow_auto_create_topics=False,
