@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from dataclasses import dataclass
+from typing import cast
 
 from deploy.local.ports import LOOPBACK
 
@@ -79,8 +80,7 @@ class _End(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
         self._proxy.entered(self)
 
     def data_received(self, data: bytes) -> None:
