@@ -18,7 +18,7 @@ from typing import Any
 
 import uvloop
 
-from benchmarks import machine, relaying
+from benchmarks import consuming, machine, relaying
 from benchmarks.figures import APACHE_BARS, EMBEDDED_BARS, Bar, Figure, table
 from benchmarks.ground import Ground, running
 from deploy.local.errors import UserError
@@ -31,6 +31,7 @@ Measure = Callable[[Ground, dict[str, Bar], bool], Coroutine[Any, Any, list[Figu
 #: What can be measured: the services it needs, and how.
 _PARTS: dict[str, tuple[tuple[str, ...], Measure]] = {
     "relay": ((), relaying.measure),
+    "consume": ((), consuming.measure),
 }
 
 

@@ -25,12 +25,13 @@ from benchmarks.ground import Ground
 from benchmarks.material import Message
 from benchmarks.waiting import until
 from shared.contracts.registry import Topic
-from shared.messaging import outbox, status
+from shared.messaging import outbox, status, wake
 from shared.messaging.broker import new_producer
 from shared.messaging.relay import Relay
 from shared.persistence.pool import connect
 
 _TOPIC = Topic.CONCERNS.value
+_SOURCE = f"/{material.OFFICE}/intelligence"
 _BARE_TOPIC = "benchmark.bare"
 
 #: Seconds between two looks at whether all was sent; the clock is that much too slow at most, against the relay.
@@ -101,7 +102,9 @@ async def measure(ground: Ground, bars: dict[str, Bar], quick: bool) -> list[Fig
 
 @asynccontextmanager
 async def _relaying(ground: Ground, dsn: str) -> AsyncIterator[None]:
-    relay = Relay(dsn=dsn, kafka=ground.kafka("benchmark"), name="benchmark", retention=timedelta(days=14))
+    relay = Relay(
+        dsn=dsn, kafka=ground.kafka("benchmark"), name="benchmark", source=_SOURCE, retention=timedelta(days=14)
+    )
     running = asyncio.create_task(relay.run())
 
     async def leads() -> bool:
@@ -128,9 +131,10 @@ async def _relay_round(dsn: str, rows: int) -> float:
         await transaction.start()
         for first in range(0, rows, 1_000):
             events = [material.new_event(material.raised(n), now) for n in range(first, min(first + 1_000, rows))]
-            await outbox.save(connection, f"/{material.OFFICE}/intelligence", events)
+            await outbox.save(connection, _SOURCE, events)
         began = time.perf_counter()
         await transaction.commit()
+        wake.up(_SOURCE)
         await until(all_sent, look_s=_LOOK_S, limit_s=_LIMIT_S, what="the relay has sent all")
         took = time.perf_counter() - began
     finally:
