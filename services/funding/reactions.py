@@ -1,5 +1,7 @@
 """What funding does when a visit has an outcome."""
 
+from dataclasses import replace
+
 from services.funding import changes, policies
 from services.funding.domain import announcements, proposals
 from services.funding.domain.proposals import Arrival
@@ -24,6 +26,7 @@ def outcome_recorded(work: Workspace, event: Received[OutcomeRecorded], reacting
         correlation_id=event.envelope.correlationid,
         proposal_id=reacting.new_id("proposal"),
     )
+    work.providers[event.data.provider.ods_code] = event.data.provider
     if event.data.outcome_id in work.known_outcomes:
         return
     work.known_outcomes.add(event.data.outcome_id)
@@ -42,7 +45,8 @@ def outcome_recorded(work: Workspace, event: Received[OutcomeRecorded], reacting
             )
         )
         return
-    agreement, standing = funded
+    signed, standing = funded
+    agreement = replace(signed, provider=event.data.provider)
     proposal = proposals.from_outcome(arrival, agreement, standing, policies.policy(), reacting.now)
     event_id = reacting.emit(announcements.proposed(proposal, agreement))
     work.proposals.append(proposal)

@@ -25,7 +25,7 @@ class _View(BaseModel):
 
 
 class ProviderView(_View):
-    """The provider, as it was named when the agreement was signed."""
+    """The provider as events name it; as it was written on the agreement until an event has named it."""
 
     ods_code: str = Field(description="Code in the NHS Organisation Data Service.", examples=["FICTHT001"])
     name: str = Field(description="Name.", examples=["Fenbrook University Hospitals (fictional)"])

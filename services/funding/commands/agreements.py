@@ -39,7 +39,7 @@ async def sign(work: UnitOfWork, caller: Caller, body: SignAgreement) -> Answer:
             f"{key[0]} has an agreement for {key[1]}: {existing.id}. Propose an adjustment to change what it gives.",
             extra={"agreement_id": str(existing.id)},
         )
-    await agreements.add(work.connection, agreement)
+    agreement = await agreements.add(work.connection, agreement)
     await ledger.post(work.connection, book.commitment(uuid7(), agreement), by=caller.subject, at=work.now)
     await history.record(work.connection, [_signed(work, caller, agreement)])
     await _propose_for_waiting(work, caller, agreement)

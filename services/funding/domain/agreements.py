@@ -31,6 +31,7 @@ class Agreement:
     """A signed funding agreement; there is one per provider and financial year."""
 
     id: UUID
+    #: As the last event about it names it; as it was written on the agreement until there was one.
     provider: ProviderRef
     year: FinancialYear
     #: In the order of their tariff groups' names.

@@ -78,8 +78,8 @@ async def page(
     return [(row["position"], _agreement(row)) for row in rows]
 
 
-async def add(connection: Connection, agreement: Agreement) -> None:
-    """Save a new agreement with its lines."""
+async def add(connection: Connection, agreement: Agreement) -> Agreement:
+    """Save a new agreement with its lines; returns it with the provider as events have named it, if they have."""
     await connection.execute(
         """
         insert into agreements (id, provider_ods_code, provider_name, provider_kind, financial_year, signed_on)
@@ -98,6 +98,7 @@ async def add(connection: Connection, agreement: Agreement) -> None:
         [line.tariff_group.value for line in agreement.lines],
         [line.amount_pence for line in agreement.lines],
     )
+    return (await of_ids(connection, [agreement.id]))[agreement.id]
 
 
 async def raise_version(connection: Connection, agreement: Agreement) -> None:

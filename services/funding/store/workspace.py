@@ -8,8 +8,8 @@ from uuid import UUID
 from services.funding.domain.agreements import Agreement
 from services.funding.domain.proposals import Arrival, Proposal
 from services.funding.domain.standing import Standing
-from services.funding.store import agreements, ledger, proposals, waiting
-from shared.contracts.fields import EventData
+from services.funding.store import agreements, ledger, proposals, providers, waiting
+from shared.contracts.fields import EventData, ProviderRef
 from shared.contracts.outcomes import OutcomeRecorded
 from shared.messaging.reactions import Received
 from shared.persistence import history
@@ -26,6 +26,8 @@ class Workspace:
     funded: dict[tuple[str, str], tuple[Agreement, Standing]] = field(
         default_factory=dict[tuple[str, str], tuple[Agreement, Standing]]
     )
+    #: Providers as the events of the batch name them, by code; the last event counts.
+    providers: dict[str, ProviderRef] = field(default_factory=dict[str, ProviderRef])
     #: Outcomes that were proposed for, or wait, already.
     known_outcomes: set[UUID] = field(default_factory=set[UUID])
     proposals: list[Proposal] = field(default_factory=list[Proposal])
@@ -54,6 +56,7 @@ async def load(connection: Connection, events: Sequence[Received[EventData]]) ->
 
 async def save(connection: Connection, work: Workspace) -> None:
     """Save what came of a batch."""
+    await providers.learn(connection, work.providers.values())
     await proposals.add(connection, work.proposals)
     await waiting.add(connection, work.waiting)
     await history.record(connection, work.changes)

@@ -18,9 +18,11 @@ RECORDER = "quality-officer-1"
 TOTAL = 1_000_000_00
 
 
-def agreement_body(ods_code: str = FENBROOK, **changes: Any) -> dict[str, Any]:
+def agreement_body(
+    ods_code: str = FENBROOK, *, name: str = "Fenbrook (fictional)", kind: str = "hospital_trust", **changes: Any
+) -> dict[str, Any]:
     return {
-        "provider": {"ods_code": ods_code, "name": "Fenbrook (fictional)", "kind": "hospital_trust"},
+        "provider": {"ods_code": ods_code, "name": name, "kind": kind},
         "financial_year": "2024-25",
         "signed_on": "2024-04-01",
         "lines": [

@@ -4,10 +4,12 @@ import asyncio
 import uuid
 from datetime import date
 
-from funding_cases import FENBROOK, RECORDER, TOTAL, decide, outcome, read, sign
+from funding_cases import FENBROOK, RECORDER, TOTAL, decide, outcome, propose, read, sign
 
-from shared.contracts.fields import AdjustmentReason, Category, FindingKind, Lever
-from shared.contracts.investments import InvestmentProposed
+from shared.contracts.fields import AdjustmentReason, Category, FindingKind, Lever, ProviderRef
+from shared.contracts.investments import InvestmentAdjusted, InvestmentProposed
+from shared.contracts.outcomes import OutcomeRecorded
+from shared.reference.kinds import ProviderKind
 from shared.security.roles import Role
 from tests.fixtures.services import ServiceUnderTest
 
@@ -145,3 +147,38 @@ async def test_an_outcome_of_a_day_far_off_waits_and_stops_nothing(funding: Serv
     await funding.receive(outcome(AT_ONCE, visit_date=date(1, 1, 1)), key=FENBROOK)
     await funding.receive(outcome(AT_ONCE, visit_date=date(9999, 12, 31)), key=FENBROOK)
     assert len((await read(funding, "/waiting-outcomes"))["items"]) == 2
+
+
+def named(recorded: OutcomeRecorded, name: str, kind: ProviderKind = ProviderKind.HOSPITAL_TRUST) -> OutcomeRecorded:
+    return recorded.model_copy(update={"provider": ProviderRef(ods_code=FENBROOK, name=name, kind=kind)})
+
+
+async def test_events_name_a_provider_as_the_last_event_about_it_did_whatever_the_agreement_says(
+    funding: ServiceUnderTest,
+) -> None:
+    agreement = await sign(funding, name="Fenbrok Trust", kind="general_practice")
+    by_hand = await propose(funding, agreement["id"])
+    assert [one.provider.name for one in await funding.emitted(InvestmentProposed)] == ["Fenbrok Trust"]
+
+    await funding.receive(named(outcome(AT_ONCE), "Fenbrook (fictional)"), key=FENBROOK)
+    assert [one.provider.name for one in await funding.emitted(InvestmentProposed)][1:] == ["Fenbrook (fictional)"]
+
+    # An outcome that is known already still says what the provider is called now.
+    again = named(outcome(AT_ONCE), "Fenbrook and Aldmere (fictional)")
+    for name in ("Fenbrook and Aldmere (fictional)", "Fenbrook University (fictional)"):
+        await funding.receive(named(again, name), key=FENBROOK)
+    assert (await decide(funding, by_hand["id"])).status_code == 200
+    (adjusted,) = await funding.emitted(InvestmentAdjusted)
+    assert adjusted.provider == named(again, "Fenbrook University (fictional)").provider
+    answered = await read(funding, f"/agreements/{agreement['id']}")
+    assert answered["provider"] == adjusted.provider.model_dump(mode="json")
+
+
+async def test_an_agreement_signed_for_a_known_provider_is_told_of_under_its_known_name(
+    funding: ServiceUnderTest,
+) -> None:
+    await funding.receive(named(outcome(AT_ONCE), "Fenbrook (fictional)"), key=FENBROOK)
+    agreement = await sign(funding, name="Fenbrok Trust", kind="general_practice")
+    assert agreement["provider"]["name"] == "Fenbrook (fictional)"
+    (event,) = await funding.emitted(InvestmentProposed)
+    assert (event.provider.name, event.provider.kind) == ("Fenbrook (fictional)", ProviderKind.HOSPITAL_TRUST)
