@@ -39,6 +39,7 @@ COMMANDS = {
     "topics": Registration("deploy.cli.topics:app", "Create and check the Kafka topics."),
     "import": Registration("deploy.cli.imports:app", "Import registers from CSV files."),
     "demo": Registration("deploy.cli.demo:demo", "Start everything and play one quality cycle."),
+    "verify": Registration("deploy.cli.verify:verify", "Compare all stages and topics, and name what does not fit."),
     "contracts": Registration("deploy.cli.contracts:app", "Export and check the contracts between the stages."),
 }
 

@@ -62,6 +62,10 @@ class Received:
     to: list[str]
     subject: str
     received_at: str
+    #: Its Message-ID, the same for a message that is sent again.
+    message_id: str
+    #: Id of the event it tells of, from the header X-Quality-Event.
+    about: str
 
 
 class Mailbox:
@@ -108,6 +112,8 @@ def _read(file: Path) -> Received:
         to=[one for one in str(headers.get("X-Envelope-To", "")).split(", ") if one],
         subject=str(headers.get("Subject", "")),
         received_at=str(headers.get("X-Received-At", "")),
+        message_id=str(headers.get("Message-ID", "")),
+        about=str(headers.get("X-Quality-Event", "")),
     )
 
 

@@ -69,7 +69,7 @@ def test_a_message_is_listed_with_its_envelope_and_can_be_read(start_sink: Calla
     smtp, url = start_sink()
     _send(smtp, "Visit agreed – 3 March", "The visit costs £1,200.\n")
     (message,) = _listed(url)
-    assert set(message) == {"id", "from", "to", "subject", "received_at"}
+    assert set(message) == {"id", "from", "to", "subject", "received_at", "message_id", "about"}
     assert message["from"] == "quality@example.nhs.uk"
     assert message["to"] == ["pgd@example.nhs.uk", "copy@example.nhs.uk"]
     assert message["subject"] == "Visit agreed – 3 March"

@@ -58,6 +58,11 @@ async def lock(connection: Connection, ids: Collection[UUID]) -> dict[UUID, Conc
     return {row["id"]: _concern(row) for row in rows}
 
 
+async def every(connection: Connection) -> list[Concern]:
+    """All concerns visits has heard of."""
+    return [_concern(row) for row in await connection.fetch("select * from concerns")]
+
+
 async def references(connection: Connection, ids: Collection[UUID]) -> dict[UUID, str]:
     """References of concerns by id."""
     rows = await connection.fetch("select id, reference from concerns where id = any($1)", list(ids))

@@ -109,6 +109,12 @@ async def save(connection: Connection, changed: Sequence[Requirement]) -> None:
     )
 
 
+async def every(connection: Connection) -> list[Requirement]:
+    """All requirements there are, each concern's by number."""
+    rows = await connection.fetch("select * from requirements order by concern_id, number")
+    return [_requirement(row) for row in rows]
+
+
 async def count_open(connection: Connection, today: date) -> tuple[int, int]:
     """How many are open, and how many of these are overdue on a day."""
     row = await connection.fetchrow(

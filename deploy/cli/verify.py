@@ -1,0 +1,89 @@
+"""`qc verify`: the referee of delivery, for people and for programs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from deploy.cli import targets
+from deploy.cli.token import office
+from deploy.local.errors import UserError
+from deploy.local.stack import SERVICES
+from deploy.verify import MailNotReadable, NotReadable, Report
+from deploy.verify import verify as compare_all
+
+#: Ids of a finding shown to people; `--json` has more.
+_SHOWN = 5
+
+
+def verify(
+    wait: Annotated[
+        float,
+        typer.Option(min=0, max=86_400, metavar="SECONDS", help="Look again until all is clean or so long has passed."),
+    ] = 0,
+    service: Annotated[
+        list[targets.ServiceName] | None,
+        typer.Option(help="Compare only this one, and with others that are named too; all by default."),
+    ] = None,
+    bootstrap: targets.Bootstrap = None,
+    mail: Annotated[
+        str | None, typer.Option(metavar="URL", help="Page of the mail sink, to compare its messages too.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+) -> None:
+    """Compare every outbox, topic, position and effect, and name what does not fit. It changes nothing.
+
+    Exit code 0 if all is clean, 1 if something was found. While the services work, something is always under way:
+    with --wait, what is still moving at the end counts as in flight and not as found. The databases are those of
+    QC_<SERVICE>_DATABASE_URL, else of this machine's stack.
+    """
+    names = list(dict.fromkeys(service or SERVICES))
+    databases = {str(name): targets.database_url(name) for name in names}
+    settings = targets.kafka(bootstrap)
+    try:
+        report = asyncio.run(
+            compare_all(
+                databases,
+                settings.bootstrap,
+                office=office(),
+                wait_s=wait,
+                mail_url=mail,
+                fetch_max_wait_ms=settings.fetch_max_wait_ms,
+                tell=lambda line: typer.echo(line, err=True),
+            )
+        )
+    except (NotReadable, MailNotReadable) as error:
+        raise UserError(f"{str(error)[:1].upper()}{str(error)[1:]}.") from error
+    if as_json:
+        typer.echo(json.dumps(report.as_dict()))
+    else:
+        _show(report)
+    if not report.clean:
+        raise typer.Exit(1)
+
+
+def _show(report: Report) -> None:
+    console = Console(highlight=False)
+    if report.findings:
+        table = Table("Check", "Kind", "What was found", "Ids", show_lines=True)
+        for finding in report.findings:
+            more = len(finding.ids) - _SHOWN
+            ids = [*finding.ids[:_SHOWN], *([f"… and {more} more (--json)"] if more > 0 else [])]
+            table.add_row(finding.check, finding.kind.value, finding.summary, "\n".join(ids))
+        console.print(table)
+    for note in report.notes:
+        console.print(f"Note: {note}", soft_wrap=True)
+    if report.in_flight:
+        console.print(f"{sum(len(one.ids) for one in report.in_flight)} things are still moving: work in flight.")
+    counts = report.counts
+    console.print(
+        f"{counts['events']} events in {counts['streams']} streams compared with {counts['positions']} positions in "
+        f"{report.seconds:.1f} s, {report.looks} look(s).",
+        soft_wrap=True,
+    )
+    console.print("Clean." if report.clean else f"{len(report.findings)} findings.")

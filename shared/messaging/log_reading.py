@@ -1,0 +1,106 @@
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# The Kafka client is untyped.
+"""Reading a stretch of the topics once, outside any consumer group: it commits no offset and takes no partition."""
+
+import time
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import NamedTuple
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import CorruptRecordException, UnsupportedCodecError
+
+from shared.contracts.registry import PARTITIONS
+from shared.messaging import raw_records
+from shared.messaging.broker import KafkaSettings
+from shared.messaging.offsets import Partition
+from shared.messaging.records import Record
+
+#: How long the brokers may give nothing of what there is, in seconds, before reading is given up.
+STALL_S = 30.0
+
+#: What the client library raises for a record that it cannot decode.
+_UNDECODABLE = (UnicodeDecodeError, CorruptRecordException, UnsupportedCodecError)
+
+
+class LogNotReadable(RuntimeError):
+    """A partition does not give what it is said to hold. The message says which, and from where on."""
+
+
+class Span(NamedTuple):
+    """A stretch of a partition's log: from ``begin`` to before ``end``."""
+
+    begin: int
+    end: int
+
+
+class LogReader:
+    """Reads records by their place. Open one with ``open_log``."""
+
+    def __init__(self, kafka: KafkaSettings, client: AIOKafkaConsumer) -> None:
+        self._kafka = kafka
+        self._client = client
+
+    async def spans(self, topics: Collection[str]) -> dict[Partition, Span]:
+        """What each partition of these topics holds now."""
+        wanted = [TopicPartition(topic, number) for topic in topics for number in range(PARTITIONS)]
+        begins = await self._client.beginning_offsets(wanted)
+        ends = await self._client.end_offsets(wanted)
+        return {(tp.topic, tp.partition): Span(begins[tp], ends[tp]) for tp in wanted}
+
+    async def read(self, spans: Mapping[Partition, Span], *, portion: int = 2_000) -> AsyncGenerator[Sequence[Record]]:
+        """The records of these stretches, in portions, each partition's in order.
+
+        Raises LogNotReadable if nothing comes for STALL_S seconds.
+        """
+        place = {TopicPartition(*partition): span.begin for partition, span in spans.items() if span.begin < span.end}
+        ends = {tp: spans[tp.topic, tp.partition].end for tp in place}
+        self._client.assign(list(place))
+        for tp, offset in place.items():
+            self._client.seek(tp, offset)
+        moved = time.monotonic()
+        while place:
+            try:
+                fetched = await self._client.getmany(timeout_ms=500, max_records=portion)
+                found = {tp: [Record.of(raw) for raw in raws] for tp, raws in fetched.items() if tp in place}
+            except _UNDECODABLE:
+                # The client drops what it had fetched beside that record; all is read from where we are.
+                found = {
+                    tp: await raw_records.read(self._kafka, tp.topic, tp.partition, offset)
+                    for tp, offset in place.items()
+                }
+                for tp, records in found.items():
+                    self._client.seek(tp, records[-1].offset + 1 if records else place[tp])
+            if found:
+                moved = time.monotonic()
+            for tp, records in found.items():
+                if within := [record for record in records if record.offset < ends[tp]]:
+                    place[tp] = within[-1].offset + 1
+                    yield within
+            for tp in [tp for tp, end in ends.items() if tp in place and await self._client.position(tp) >= end]:
+                del place[tp]
+                self._client.pause(tp)
+            if time.monotonic() - moved > STALL_S:
+                tp, offset = next(iter(place.items()))
+                raise LogNotReadable(
+                    f"{tp.topic}/{tp.partition} gives nothing from offset {offset} on, and should up to {ends[tp]}: "
+                    "look at the brokers' logs and at `qc topics check`"
+                )
+
+
+@asynccontextmanager
+async def open_log(kafka: KafkaSettings) -> AsyncGenerator[LogReader]:
+    """A reader of the log, closed at the end. Raises KafkaError if no broker answers."""
+    client = AIOKafkaConsumer(
+        bootstrap_servers=kafka.bootstrap,
+        client_id=kafka.client_id,
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=kafka.fetch_max_wait_ms,
+    )
+    await client.start()
+    try:
+        yield LogReader(kafka, client)
+    finally:
+        await client.stop()
