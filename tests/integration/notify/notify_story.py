@@ -14,6 +14,7 @@ from shared.reference.kinds import ProviderKind
 from shared.security.roles import Role
 from tests.fixtures.services import ServiceUnderTest
 
+ADDRESS = "placements@fenbrook.example"
 KEY, OTHER_KEY = "FICTHT001", "FICTHT002"
 PROVIDER = ProviderRef(ods_code=KEY, name="Fenbrook University Hospitals (fictional)", kind=ProviderKind.HOSPITAL_TRUST)
 OTHER_PROVIDER = ProviderRef(
