@@ -18,7 +18,7 @@ from deploy.local import health, ports, process
 from deploy.local.errors import ProcessFailed, UserError
 from deploy.local.ports import LOOPBACK, Ports
 from deploy.local.stack import SERVICE_TIMEOUT, SERVICES, Options, Stack
-from deploy.local.supervisor import Role, Supervisor
+from deploy.local.supervisor import Entry, Role, Supervisor
 from shared.contracts.registry import Topic
 from tests.chaos.proxy import Proxy
 from tests.chaos.schedule import BROKERS, REPLICAS
@@ -163,10 +163,9 @@ class Cluster(Stack):
         found = {name: health.not_ready(self._port(name)) for name in self.members}
         return {name: reason for name, reason in found.items() if reason is not None}
 
-    def is_running(self, name: str) -> bool:
-        """Whether a process is there, frozen or not."""
-        state = self.state()
-        return state is not None and state.entry(name).is_running()
+    def entry(self, name: str) -> Entry:
+        """A process and how it was started. Raises UserError if there is none of that name."""
+        return self._supervisor.known().entry(name)
 
     def begin_again(self, name: str) -> None:
         """Start a process that has ended, and do not wait for it."""
@@ -178,7 +177,7 @@ class Cluster(Stack):
 
     def wait_ready(self, name: str, *, within: float = SERVICE_TIMEOUT) -> None:
         """Wait until a member is ready. Raises ProcessFailed if it ends or takes too long."""
-        entry = self._supervisor.known().entry(name)
+        entry = self.entry(name)
         deadline = time.monotonic() + within
         while (missing := health.not_ready(self._port(name))) is not None:
             if not entry.is_running():

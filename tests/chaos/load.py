@@ -100,6 +100,9 @@ class Load:
         self._panel: list[dict[str, str]] = []
         self._slots: deque[asyncio.Future[None]] = deque()
         self._under_way = 0
+        #: Set while no command is under way.
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._requirements, self._proposals = _Waiting(), _Waiting()
         self._files: set[asyncio.Task[None]] = set()
         self._tasks: list[asyncio.Task[None]] = []
@@ -164,21 +167,17 @@ class Load:
     async def finish(self, within: float) -> None:
         """Begin nothing new, and see every command through to its answer."""
         self.open = False
-        deadline = time.monotonic() + within
-        while self._busy and time.monotonic() < deadline:
-            await asyncio.sleep(0.1)
-        if self._busy:
+        try:
+            async with asyncio.timeout(within):
+                await self._idle.wait()
+        except TimeoutError:
             self.accounts.findings.append(
-                Finding("command never answered", f"{self._busy} commands had no answer within {within:.0f} s")
+                Finding("command never answered", f"{self._under_way} commands had no answer within {within:.0f} s")
             )
         for task in [*self._tasks, *self._files]:
             task.cancel()
         await asyncio.gather(*self._tasks, *self._files, return_exceptions=True)
         await self._client.close()
-
-    @property
-    def _busy(self) -> int:
-        return self._under_way
 
     async def _give_slots(self) -> None:
         """Let a command go every so often. Where nobody has one to send, a new concern is begun."""
@@ -344,6 +343,7 @@ class Load:
         began = time.monotonic()
         key = str(uuid.UUID(int=self._random.getrandbits(128)))
         self._under_way += 1
+        self._idle.clear()
         try:
             answer = await self._command(service, path, body, role=role, what=what, version=version, key=key)
             seconds = time.monotonic() - began
@@ -355,6 +355,8 @@ class Load:
                     self.accounts.findings.append(Finding("command doubled", f"{what} {key} was carried out again"))
         finally:
             self._under_way -= 1
+            if not self._under_way:
+                self._idle.set()
         return result
 
     async def _command(
