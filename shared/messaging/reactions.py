@@ -131,7 +131,7 @@ class Reactions(Generic[W]):
             try:
                 self._handlers[type(event.data)](work, event, reacting)
             except Exception as error:
-                raise ReactionFailed(event.id, event.envelope.type) from error
+                raise ReactionFailed(event.envelope) from error
         await self._save(connection, work)
         return emitted
 
@@ -139,10 +139,9 @@ class Reactions(Generic[W]):
 class ReactionFailed(Exception):
     """A handler could not apply an event. The cause is chained."""
 
-    def __init__(self, event_id: UUID, event_type: str) -> None:
-        super().__init__(f"event {event_id} of type {event_type} cannot be applied")
-        self.event_id = event_id
-        self.event_type = event_type
+    def __init__(self, envelope: Envelope) -> None:
+        super().__init__(f"event {envelope.id} of type {envelope.type} cannot be applied")
+        self.envelope = envelope
 
 
 AnyReactions = Reactions[Any]

@@ -88,6 +88,11 @@ class Stream(NamedTuple):
     source: str
     key: str
 
+    @property
+    def name(self) -> str:
+        """The stream in one word; a source begins with a slash."""
+        return f"{self.topic}{self.source}/{self.key}"
+
 
 class Defect(StrEnum):
     """Why a record goes to the dead letters."""
@@ -95,25 +100,32 @@ class Defect(StrEnum):
     UNREADABLE = "unreadable"
     BREAKS_CONTRACT = "breaks_contract"
     CONFLICT = "conflict"
+    #: It could be read, and could not be applied in as many attempts as are allowed.
+    FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)
 class Undeliverable:
-    """A record that can never be applied, and why: a text that a database can hold, whatever the record held."""
+    """A record that is not applied, and why: a text that a database can hold, whatever the record held."""
 
     record: Record
     defect: Defect
     error: str
     envelope: Envelope | None = None
+    #: How often it was tried.
+    attempts: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A record whose envelope was read; ``data`` is None if this version does not know its type."""
+    """A record whose envelope was read, and so has its place in a stream."""
 
     record: Record
     envelope: Envelope
+    #: None if this version does not know its type, or if it is broken.
     data: EventData | None
+    #: How the value breaks the contract, if it does.
+    broken: str | None = None
 
     @property
     def stream(self) -> Stream:
@@ -123,12 +135,22 @@ class Event:
 
 def undeliverable(record: Record, defect: Defect, error: str, envelope: Envelope | None = None) -> Undeliverable:
     """Say why a record cannot be delivered. What the error quotes of the record is cut and made printable."""
-    printable = error.encode(errors="backslashreplace").decode().replace("\x00", "\\x00")
-    return Undeliverable(record, defect, printable[:MAX_ERROR_CHARS], envelope)
+    return Undeliverable(record, defect, printable(error), envelope)
 
 
-def decode(record: Record) -> Event | Undeliverable:
-    """Read a record. An event of a type added after this version is not an error: it is an Event without data."""
+def printable(error: str) -> str:
+    """An error as a database can hold it, whatever it quotes, and not longer than MAX_ERROR_CHARS."""
+    return error.encode(errors="backslashreplace").decode().replace("\x00", "\\x00")[:MAX_ERROR_CHARS]
+
+
+def decode(record: Record, *, open_value: bool = True) -> Event | Undeliverable:
+    """Read a record.
+
+    Undeliverable is what has no place in any stream: its envelope cannot be read, or it is in the wrong topic or
+    from the wrong producer. An event of a type added after this version is not an error: it is an Event without
+    data. Neither is one whose value breaks its contract: it is an Event that is ``broken``, and waits for its turn.
+    ``open_value=False`` leaves the value alone, and the event without data.
+    """
     if record.damage is not None:
         return undeliverable(record, Defect.UNREADABLE, record.damage)
     if any(not _is_utf8(name) for name, _ in record.headers):
@@ -146,13 +168,14 @@ def decode(record: Record) -> Event | Undeliverable:
     if not envelope.source.endswith(f"/{spec.producer}"):
         problem = f"{envelope.type} is published by {spec.producer}, not by its ce_source"
         return undeliverable(record, Defect.BREAKS_CONTRACT, problem, envelope)
+    if not open_value:
+        return Event(record, envelope, None)
     if record.value is None:
-        return undeliverable(record, Defect.BREAKS_CONTRACT, "the record has no value", envelope)
+        return Event(record, envelope, None, "the record has no value")
     try:
-        data = spec.model.model_validate_json(record.value)
+        return Event(record, envelope, spec.model.model_validate_json(record.value))
     except ValidationError as error:
-        return undeliverable(record, Defect.BREAKS_CONTRACT, describe(error, "data."), envelope)
-    return Event(record, envelope, data)
+        return Event(record, envelope, None, printable(describe(error, "data.")))
 
 
 def _is_utf8(name: str) -> bool:

@@ -5,6 +5,7 @@ from datetime import datetime
 import structlog
 
 from shared.messaging.inbox import Applied
+from shared.messaging.ordering import Reason
 from shared.observability import metrics
 
 _log = structlog.get_logger("consumer")
@@ -27,9 +28,28 @@ def report(applied: Applied, now: datetime) -> None:
             reason=letter.defect.value,
             error=letter.error,
         )
-    for event in applied.held:
+    for parked in applied.parked:
+        if parked.reason == Reason.BACKLOG:
+            continue
         _log.error(
-            "event held: one before it is missing",
+            "stream parked: an event cannot be applied, and what follows it waits",
+            event_id=str(parked.event_id),
+            topic=parked.topic,
+            source=parked.source,
+            key=parked.key,
+            sequence=parked.sequence,
+            reason=parked.reason,
+            error=parked.error,
+            attempts=parked.attempts,
+            retry_at=str(parked.retry_at) if parked.retry_at else "when an operator has decided",
+        )
+    # What waits behind a parked stream's head is told of with that; what is told of here waits for a missing event.
+    streams = {parked.stream for parked in applied.parked}
+    for event in applied.held:
+        if event.stream in streams:
+            continue
+        _log.warning(
+            "event held: one before it is missing, or its stream is parked",
             event_id=str(event.envelope.id),
             topic=event.record.topic,
             source=event.envelope.source,

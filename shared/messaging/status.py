@@ -1,4 +1,4 @@
-"""How delivery stands in one service's database: what is unsent, held, stopped or dead."""
+"""How delivery stands in one service's database: what is unsent, held, parked, stopped or dead."""
 
 from dataclasses import asdict, dataclass
 
@@ -16,7 +16,12 @@ class DeliveryStatus:
     relay_stopped_keys: int
     held_events: int
     held_oldest_s: float
+    parked_streams: int
+    parked_events: int
+    parked_oldest_s: float
+    #: On which nobody has decided.
     dead_letters: int
+    dead_letters_unpublished: int
 
     def as_dict(self) -> dict[str, float]:
         """For JSON."""
@@ -34,9 +39,22 @@ async def read(connection: Connection) -> DeliveryStatus:
             (select coalesce(sum(last_sequence), 0) from outbox_counters)::bigint
                 - (select count(*) from outbox where sent_at is null) as events_published,
             (select count(*) from relay_stops) as relay_stopped_keys,
-            (select count(*) from held_events) as held_events,
-            coalesce(extract(epoch from now() - (select min(held_at) from held_events)), 0)::float8 as held_oldest_s,
-            (select count(*) from dead_letters) as dead_letters"""
+            held.events as held_events,
+            held.oldest_s as held_oldest_s,
+            (select count(*) from parked_streams where reason <> 'backlog') as parked_streams,
+            held.parked_events,
+            coalesce(extract(epoch from now() - (
+                select min(parked_at) from parked_streams where reason <> 'backlog'
+            )), 0)::float8 as parked_oldest_s,
+            (select count(*) from dead_letters where status = 'dead') as dead_letters,
+            (select count(*) from dead_letters where published_at is null) as dead_letters_unpublished
+        from (
+            select count(*) filter (where p.topic is null) as events,
+                   count(*) filter (where p.topic is not null) as parked_events,
+                   coalesce(extract(epoch from now() - min(h.held_at) filter (where p.topic is null)), 0)::float8
+                       as oldest_s
+            from held_events h left join parked_streams p using (topic, source, key)
+        ) held"""
     )
     assert row is not None  # an aggregate always gives one row
     return DeliveryStatus(**dict(row))
@@ -49,4 +67,8 @@ def observe(status: DeliveryStatus) -> None:
     metrics.RELAY_STOPPED_KEYS.set(status.relay_stopped_keys)
     metrics.HELD_EVENTS.set(status.held_events)
     metrics.HELD_OLDEST.set(status.held_oldest_s)
+    metrics.PARKED_STREAMS.set(status.parked_streams)
+    metrics.PARKED_EVENTS.set(status.parked_events)
+    metrics.PARKED_OLDEST.set(status.parked_oldest_s)
     metrics.DEAD_LETTERS.set(status.dead_letters)
+    metrics.DEAD_LETTERS_UNPUBLISHED.set(status.dead_letters_unpublished)

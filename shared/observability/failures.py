@@ -59,3 +59,10 @@ def _message(error: BaseException) -> str:
             return str(error)
         case _:
             return "(its message is left out, for it may hold personal data)"
+
+
+def in_brief(error: BaseException) -> str:
+    """An exception in one line: its kind, its message where that holds no data, and where it happened."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno} in {frames[-1].name}" if frames else ""
+    return f"{type(error).__module__}.{type(error).__qualname__}: {_message(error)}{where}"

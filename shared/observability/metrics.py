@@ -8,7 +8,7 @@ _BATCH = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000)
 EVENTS_CONSUMED = Counter(
     "qc_events_consumed_total",
     "Records taken in, by event type and result "
-    "(applied, ignored, duplicate, held, released, conflict, unreadable, breaks_contract).",
+    "(applied, ignored, duplicate, held, released, parked, conflict, unreadable, breaks_contract, failed).",
     ["type", "result"],
 )
 EVENT_AGE = Histogram(
@@ -25,12 +25,22 @@ BATCH_FAILURES = Counter(
     ["cause"],
 )
 CONSUMER_STOPPED = Gauge(
-    "qc_consumer_stopped", "1 while the consumer stands still because an event cannot be applied, else 0."
+    "qc_consumer_stopped",
+    "1 while the consumer stands still because something can neither be applied nor parked, else 0.",
 )
 CONSUMER_LAG = Gauge("qc_consumer_lag_records", "Records in a topic not yet taken in.", ["topic"])
 HELD_EVENTS = Gauge("qc_held_events", "Events held because one before them is missing. Above 0 raises an alert.")
-HELD_OLDEST = Gauge("qc_held_oldest_age_seconds", "How long the oldest held event has waited; 0 if none is held.")
-DEAD_LETTERS = Gauge("qc_dead_letters", "Records in the dead letters.")
+HELD_OLDEST = Gauge("qc_held_oldest_age_seconds", "How long the oldest of these has waited; 0 if none is held.")
+PARKED_STREAMS = Gauge(
+    "qc_parked_streams", "Streams that stand still because an event cannot be applied. Above 0 raises an alert."
+)
+PARKED_EVENTS = Gauge("qc_parked_events", "Events that wait in parked streams, or behind what waited there.")
+PARKED_OLDEST = Gauge("qc_parked_oldest_age_seconds", "How long the oldest parked stream has stood still; 0 if none.")
+RETRIES = Counter("qc_retries_total", "Attempts at parked streams, by result (applied, failed).", ["result"])
+DEAD_LETTERS = Gauge("qc_dead_letters", "Dead letters on which nobody has decided.")
+DEAD_LETTERS_UNPUBLISHED = Gauge(
+    "qc_dead_letters_unpublished", "Dead letters not yet copied to the topic of dead letters."
+)
 
 EVENTS_SENT = Counter("qc_events_sent_total", "Events acknowledged by the broker, by event type.", ["type"])
 OUTBOX_DEPTH = Gauge("qc_outbox_depth", "Events saved and not yet acknowledged by the broker.")

@@ -2,7 +2,13 @@
 
 import asyncpg
 
+
+class PassingFailure(Exception):
+    """A failure of our own making that passes too: the same work succeeds once somebody has mended what is wrong."""
+
+
 _PASSING = (
+    PassingFailure,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,  # the connection was closed under us
     asyncpg.TransactionRollbackError,  # deadlock, serialisation: the same work succeeds when repeated

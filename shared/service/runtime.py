@@ -155,6 +155,7 @@ class Service:
                 source=self.source,
                 reactions=spec.reactions,
                 batch_size=settings.batch_size,
+                policy=settings.retry_policy,
                 instance_id=settings.instance_id,
             )
             self._relay_task = asyncio.create_task(self._relay.run(), name="relay")

@@ -8,6 +8,7 @@ from pydantic import Field, SecretStr, StringConstraints, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.messaging.broker import KafkaSettings
+from shared.messaging.parking import RetryPolicy
 from shared.security.tokens import LOCAL_ISSUER, TokenSettings
 
 
@@ -48,6 +49,18 @@ class ServiceSettings(BaseSettings):
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Lowest level logged.")
     batch_size: int = Field(default=500, ge=1, le=5_000, description="Most records applied in one transaction.")
+    parking_attempts: int = Field(
+        default=10,
+        ge=1,
+        le=1_000,
+        description="Attempts at an event that cannot be applied before it is a dead letter.",
+    )
+    parking_first_pause_s: float = Field(
+        default=1.0, gt=0, le=3_600, description="Pause after the first of these attempts, in seconds; then it doubles."
+    )
+    parking_longest_pause_s: float = Field(
+        default=300.0, gt=0, le=86_400, description="Longest pause between two of these attempts, in seconds."
+    )
     outbox_retention_days: int = Field(
         default=14, ge=1, le=3_650, description="How long sent events are kept for republishing, in days."
     )
@@ -76,6 +89,15 @@ class ServiceSettings(BaseSettings):
             issuer=self.jwt_issuer,
             secret=self.jwt_secret.get_secret_value() if self.jwt_secret else None,
             jwks_url=self.jwt_jwks_url,
+        )
+
+    @property
+    def retry_policy(self) -> RetryPolicy:
+        """How often a parked event is tried, and how long the pauses are."""
+        return RetryPolicy(
+            attempts=self.parking_attempts,
+            first=timedelta(seconds=self.parking_first_pause_s),
+            longest=timedelta(seconds=self.parking_longest_pause_s),
         )
 
     @property

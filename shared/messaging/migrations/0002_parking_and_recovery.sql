@@ -7,16 +7,19 @@ alter table consumer_offsets
     -- without letting go, perhaps because of what it was applying.
     add column holder uuid;
 
+-- Also what breaks the contract waits for its turn, whatever its value is.
+alter table held_events alter column value drop not null;
+
 -- Streams that stand still because their next event could not be applied. That event and all that followed it
--- wait in held_events.
+-- wait in held_events. Or nothing is wrong any more, and what waits is applied in portions: reason 'backlog'.
 create table parked_streams (
     topic text not null,
     source text not null,
     key text not null,
     partition int not null,
-    sequence bigint not null,          -- of the event that stands in the way
-    event_id uuid not null,
-    reason text not null check (reason in ('failed', 'breaks_contract', 'conflict')),
+    sequence bigint not null,          -- first number that waits
+    event_id uuid,                     -- of the event that stands in the way; null if none does any more
+    reason text not null check (reason in ('failed', 'breaks_contract', 'conflict', 'backlog')),
     error text not null,
     attempts int not null,
     parked_at timestamptz not null default now(),
@@ -59,6 +62,8 @@ alter table dead_letters alter column digest drop default;
 create unique index dead_letters_once on dead_letters (topic, partition, broker_offset, digest);
 create index dead_letters_open on dead_letters (id) where status = 'dead';
 create index dead_letters_unpublished on dead_letters (id) where published_at is null;
+create index dead_letters_of_stream on dead_letters (topic, source, sequence) where status = 'dead';
+create index dead_letters_digest on dead_letters (digest);
 
 -- Outgoing ---------------------------------------------------------------------------------------------------
 

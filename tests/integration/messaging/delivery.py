@@ -1,6 +1,7 @@
 """What the tests of delivery share: a service made of one reaction, its relay and its consumer."""
 
 import asyncio
+import json
 import shutil
 import signal
 import time
@@ -21,10 +22,11 @@ from deploy.local import apache_kafka, broker, process
 from shared.contracts.concerns import ConcernClosed
 from shared.contracts.fields import EventData
 from shared.contracts.registry import PARTITIONS, Topic
-from shared.messaging import topics
+from shared.messaging import parking, topics
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.consumer import Consumer
-from shared.messaging.reactions import Reacting, Reactions, Received
+from shared.messaging.parking import ParkedStream, RetryPolicy
+from shared.messaging.reactions import AnyReactions, Reacting, Reactions, Received
 from shared.messaging.records import Record
 from shared.messaging.relay import Relay
 from shared.messaging.unit_of_work import unit_of_work
@@ -117,20 +119,35 @@ async def relaying(dsn: str, settings: KafkaSettings) -> AsyncIterator[Relay]:
         await asyncio.wait_for(task, 15)
 
 
-def new_consumer(pool: Pool, settings: KafkaSettings, group: str | None = None, *, batch_size: int = 100) -> Consumer:
+#: Retries as a test can wait for them.
+QUICK = RetryPolicy(attempts=1_000, first=timedelta(milliseconds=50), longest=timedelta(milliseconds=200))
+
+
+def new_consumer(
+    pool: Pool,
+    settings: KafkaSettings,
+    group: str | None = None,
+    *,
+    batch_size: int = 100,
+    policy: RetryPolicy = QUICK,
+    reactions: AnyReactions | None = None,
+) -> Consumer:
     return Consumer(
         pool=pool,
         kafka=settings,
         group=group or f"test.{uuid.uuid4().hex}",
         source=f"/{OFFICE}/test",
-        reactions=make_reactions(),
+        reactions=reactions or make_reactions(),
         batch_size=batch_size,
+        policy=policy,
     )
 
 
 @asynccontextmanager
-async def consuming(pool: Pool, settings: KafkaSettings, group: str | None = None) -> AsyncIterator[Consumer]:
-    consumer = new_consumer(pool, settings, group)
+async def consuming(
+    pool: Pool, settings: KafkaSettings, group: str | None = None, **options: Any
+) -> AsyncIterator[Consumer]:
+    consumer = new_consumer(pool, settings, group, **options)
     task = asyncio.create_task(consumer.run())
     try:
         yield consumer
@@ -145,6 +162,31 @@ async def ready(consumer: Consumer) -> None:
         return True
 
     await eventually(check)
+
+
+def concern_of(record: Record) -> uuid.UUID:
+    """The concern that a crafted record is about; put into REFUSED, the reaction to it fails."""
+    return uuid.UUID(json.loads(record.value or b"{}")["concern_id"])
+
+
+async def letters(pool: Pool, key: str | None) -> list[Any]:
+    """Dead letters of a key, in the order they came."""
+    return await pool.fetch(
+        "select * from dead_letters where key is not distinct from $1 order by id",
+        None if key is None else key.encode(),
+    )
+
+
+async def held(pool: Pool, key: str) -> list[int]:
+    """Numbers of the events of a key that are held."""
+    rows = await pool.fetch("select sequence from held_events where key = $1 order by sequence", key)
+    return [row["sequence"] for row in rows]
+
+
+async def parked(pool: Pool, key: str) -> ParkedStream | None:
+    """How a key is parked, if it is."""
+    async with pool.acquire() as connection:
+        return next((one for one in await parking.list_parked(connection) if one.key == key), None)
 
 
 async def publish(settings: KafkaSettings, *records: Record) -> None:

@@ -1,7 +1,6 @@
 """The consumer: crashes, rebalances, restores, and whatever lies in a topic."""
 
 import asyncio
-import json
 import signal
 import struct
 import uuid
@@ -28,7 +27,6 @@ from shared.messaging.records import Record
 from shared.persistence.pool import Pool
 from tests.integration.messaging.delivery import (
     OFFICE,
-    REFUSED,
     OwnBroker,
     a_key,
     applied,
@@ -37,6 +35,8 @@ from tests.integration.messaging.delivery import (
     emit,
     end_connections,
     eventually,
+    held,
+    letters,
     make_reactions,
     new_consumer,
     publish,
@@ -46,17 +46,6 @@ from tests.integration.messaging.delivery import (
 from tests.unit.messaging.crafted import record, with_header
 
 TOPIC = Topic.CONCERNS.value
-
-
-async def letters(pool: Pool, key: str | None) -> list[Any]:
-    where = "key is null" if key is None else "key = $1"
-    arguments = [] if key is None else [key.encode()]
-    return await pool.fetch(f"select * from dead_letters where {where} order by id", *arguments)  # noqa: S608
-
-
-async def held(pool: Pool, key: str) -> list[int]:
-    rows = await pool.fetch("select sequence from held_events where key = $1 order by sequence", key)
-    return [row["sequence"] for row in rows]
 
 
 # Several members, crashes
@@ -90,10 +79,10 @@ async def test_a_member_killed_in_the_middle_of_its_work_leaves_nothing_undone_o
     apply, died = Inbox.apply, asyncio.Event()
     moments = iter(["before", "after"])
 
-    async def dying(self: Inbox, *arguments: Any) -> Any:
+    async def dying(self: Inbox, *arguments: Any, **options: Any) -> Any:
         # Once before the database commits, once between that and all that follows it.
         moment = next(moments, None)
-        result = await apply(self, *arguments) if moment != "before" else None
+        result = await apply(self, *arguments, **options) if moment != "before" else None
         if moment is not None:
             died.set()
             await asyncio.sleep(60)
@@ -163,22 +152,22 @@ async def test_a_busy_pool_delays_and_loses_nothing(pool: Pool, database: str, s
         await applied(pool, key, range(1, 6))
 
 
-# An event that cannot be applied
+# What stands in the way of everything
 
 
-async def test_a_member_that_lost_the_partition_of_a_refused_event_is_ready_again(
+async def test_a_member_that_lost_the_partition_of_what_stopped_it_is_ready_again(
     pool: Pool, settings: KafkaSettings
 ) -> None:
-    one = record(key=a_key())
-    REFUSED.add(uuid.UUID(_concern_id(one)))
+    await pool.execute("alter table effects rename to effects_that_are_gone")
     async with consuming(pool, settings) as consumer:
         await ready(consumer)
-        await publish(settings, one)
+        await publish(settings, record(key=a_key()))
 
         async def stopped() -> bool:
-            return consumer.problem is not None and "cannot be applied" in consumer.problem
+            return consumer.problem is not None and "database refuses" in consumer.problem
 
         await eventually(stopped)
+        assert await pool.fetchval("select count(*) from parked_streams") == 0
         # As if the partitions had gone to another member.
         await consumer.on_partitions_revoked([TopicPartition(TOPIC, n) for n in range(PARTITIONS)])
 
@@ -188,12 +177,8 @@ async def test_a_member_that_lost_the_partition_of_a_refused_event_is_ready_agai
         await eventually(no_longer_stopped)
 
 
-def _concern_id(of: Record) -> str:
-    return json.loads(of.value or b"{}")["concern_id"]
-
-
 async def test_waiting_for_hours_does_not_end_a_consumer(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(consumer_module, "_BACKOFF_MAX_S", 0.0001)
+    monkeypatch.setattr(consumer_module, "_LONGEST_PAUSE_S", 0.0001)
     consumer = new_consumer(pool, KafkaSettings("127.0.0.1:1", "test"))
     attempts = 0
 
@@ -220,6 +205,7 @@ async def test_waiting_for_hours_does_not_end_a_consumer(pool: Pool, monkeypatch
 
 async def test_no_record_keeps_the_ones_after_it_from_being_applied(pool: Pool, settings: KafkaSettings) -> None:
     key = a_key()
+    begin = [record(1, key=key), record(2, key=key)]
 
     def of(**changes: Any) -> Record:
         return replace(record(key=key), **changes)
@@ -245,8 +231,8 @@ async def test_no_record_keeps_the_ones_after_it_from_being_applied(pool: Pool, 
     keyless = [of(key=None), of(key=None, headers=())]
     async with consuming(pool, settings) as consumer:
         await ready(consumer)
-        await publish(settings, *garbage, *keyless, record(1, key=key), record(2, key=key))
-        await applied(pool, key, [1, 2])
+        await publish(settings, *begin, *garbage, *keyless, record(3, key=key), record(4, key=key))
+        await applied(pool, key, [1, 2, 3, 4])
 
         async def all_kept() -> bool:
             assert len(await letters(pool, key)) == len(garbage)
@@ -269,14 +255,6 @@ async def test_an_event_of_a_type_from_the_future_is_counted_and_the_next_is_app
         await publish(settings, record(1, key=key), replace(future, value=None), record(3, key=key))
         await applied(pool, key, [1, 3])
     assert (await letters(pool, key), await held(pool, key)) == ([], [])
-
-
-async def test_a_number_given_out_twice_is_a_conflict_and_the_first_stands(pool: Pool, settings: KafkaSettings) -> None:
-    key = a_key()
-    async with consuming(pool, settings):
-        await publish(settings, record(1, key=key), record(1, key=key), record(2, key=key))
-        await applied(pool, key, [1, 2])
-    assert [letter["reason"] for letter in await letters(pool, key)] == ["conflict"]
 
 
 async def test_held_events_wait_across_restarts_and_repeats_change_nothing(pool: Pool, settings: KafkaSettings) -> None:
@@ -443,7 +421,7 @@ async def test_a_consumer_is_stopped_in_time_when_database_and_broker_fall_silen
 ) -> None:
     silent = asyncio.Event()
 
-    async def no_answer(*_: object) -> None:
+    async def no_answer(*_: object, **__: object) -> None:
         silent.set()
         await asyncio.sleep(60)
 
@@ -475,8 +453,8 @@ async def test_a_log_that_lost_its_end_is_read_anew_although_it_grows_past_what_
         # offset is out of range, had gone to the beginning of what is left.
         await pool.execute("update consumer_offsets set next_offset = next_offset + 3")
         for number in range(PARTITIONS):
-            consumer._next_read[TopicPartition(TOPIC, number)] += 3
-            consumer._expected[TOPIC, number] += 3
+            consumer._placing.next_read[TopicPartition(TOPIC, number)] += 3
+            consumer._placing.expected[TOPIC, number] += 3
         await publish(settings, *(record(n, key=key) for n in range(3, 9)))
         await applied(pool, key, range(1, 9))
 
@@ -490,9 +468,13 @@ async def begin_at_the_end(pool: Pool, settings: KafkaSettings) -> None:
     finally:
         await reader.stop()
     async with pool.acquire() as connection:
-        await offsets.place(connection, await cluster_id(settings), {(tp.topic, tp.partition): 0 for tp in ends})
-        async with connection.transaction():
-            await offsets.advance(connection, {(tp.topic, tp.partition): end for tp, end in ends.items()})
+        await offsets.place(
+            connection, await cluster_id(settings), {(tp.topic, tp.partition): 0 for tp in ends}, uuid.uuid4()
+        )
+        await connection.executemany(
+            "update consumer_offsets set next_offset = $3, holder = null where topic = $1 and partition = $2",
+            [(tp.topic, tp.partition, end) for tp, end in ends.items()],
+        )
 
 
 async def _last_key(settings: KafkaSettings, partition: TopicPartition) -> str:
@@ -568,7 +550,7 @@ async def test_a_rebalance_while_partitions_are_placed_places_them_anew(
         monkeypatch.setattr(client, "getmany", from_where_kafka_says)
         return client
 
-    async def place_while_rebalancing(*arguments: Any) -> dict[Partition, int]:
+    async def place_while_rebalancing(*arguments: Any) -> dict[Partition, offsets.Placed]:
         nonlocal rebalanced
         placed = await place(*arguments)
         if not rebalanced:

@@ -14,7 +14,7 @@ from shared.messaging import status
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.unit_of_work import unit_of_work
 from shared.persistence.pool import Pool
-from tests.integration.messaging.delivery import REFUSED, a_key, consuming, effects, emit, eventually, relaying
+from tests.integration.messaging.delivery import a_key, consuming, effects, emit, eventually, relaying
 from tests.unit.messaging.crafted import SOURCE, closed_event
 
 
@@ -51,36 +51,6 @@ async def test_concurrent_commands_get_numbers_in_the_order_of_their_commits(poo
     await asyncio.gather(*(emit(pool, key, 3) for _ in range(20)))
     rows = await pool.fetch("select sequence from outbox where key = $1 order by position", key)
     assert [row["sequence"] for row in rows] == list(range(1, 61))
-
-
-async def test_an_event_that_cannot_be_applied_stops_the_consumer_and_nothing_is_skipped(
-    pool: Pool, database: str, settings: KafkaSettings
-) -> None:
-    key = a_key()
-    async with relaying(database, settings), consuming(pool, settings) as consumer:
-        await emit(pool, key, 3)
-        poisoned = closed_event(key)
-        REFUSED.add(poisoned.concern_id)
-        try:
-            async with unit_of_work(pool, SOURCE, datetime.now(UTC)) as work:
-                work.emit(poisoned, key=key, correlation_id=poisoned.concern_id)
-
-            async def stopped() -> bool:
-                return consumer.problem is not None and "cannot be applied" in consumer.problem
-
-            await eventually(stopped)
-            await emit(pool, key, 2)
-            await asyncio.sleep(1)
-            assert 4 not in await effects(pool, key)
-            assert 5 not in await effects(pool, key)
-        finally:
-            REFUSED.clear()
-
-        async def all_there() -> bool:
-            return await effects(pool, key) == [1, 2, 3, 4, 5, 6]
-
-        await eventually(all_there)
-        assert consumer.problem is None
 
 
 async def test_unreadable_records_go_to_the_dead_letters_with_their_bytes_and_the_rest_goes_on(

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from services.notify.domain.stakeholders import Subscription
 from shared.messaging.reactions import ReactionFailed
 from shared.observability import failures, logs
+from tests.unit.messaging.crafted import envelope
 
 ADDRESS = "perpetua.quillfeather@learners.example"
 
@@ -43,7 +44,7 @@ async def test_a_row_that_breaks_a_constraint_is_not_logged(new_database: Callab
     finally:
         await connection.close()
     event_id = uuid.uuid4()
-    wrapped = ReactionFailed(event_id, "uk.nhs.quality.concern.raised.v1")
+    wrapped = ReactionFailed(envelope(event_id=event_id))
     wrapped.__cause__ = caught.value
     text = told(wrapped)
     assert ADDRESS not in text

@@ -1,16 +1,44 @@
 """Which events of a batch are applied, dropped, held or in conflict."""
 
 import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.messaging.ordering import Plan, Position, plan
+from shared.messaging import ordering
+from shared.messaging.ordering import Held, Parking, Plan, Position, Reason, Standing
 from shared.messaging.records import Event, Stream
 from tests.unit.messaging.crafted import SOURCE, event
 
 STREAM = Stream("quality.concerns.v1", SOURCE, "FICTHT001")
 NOTHING_TRUNCATED: frozenset[tuple[str, int]] = frozenset()
+
+
+def plan(
+    incoming: Sequence[Event],
+    positions: Mapping[Stream, Position],
+    held: Iterable[Event] = (),
+    truncated: Iterable[tuple[str, int]] = (),
+    *,
+    parked: Mapping[Stream, int] | None = None,
+    **more: Any,
+) -> Plan:
+    """Plan with all that is held known."""
+    waiting: dict[Stream, list[Event]] = {}
+    for one in sorted(held, key=lambda e: e.envelope.sequence):
+        waiting.setdefault(one.stream, []).append(one)
+    parked = parked or {}
+    streams = {one.stream for one in incoming} | parked.keys()
+    return ordering.plan(
+        incoming,
+        {s: Standing(positions.get(s), parked.get(s), s in waiting) for s in streams},
+        {s: Held({e.envelope.sequence: e.envelope.id for e in events}, events) for s, events in waiting.items()},
+        truncated=set(truncated),
+        **more,
+    )
 
 
 def numbers(events: list[Event]) -> list[int]:
@@ -119,6 +147,107 @@ def test_accepting_an_event_with_the_id_of_a_held_one_leaves_that_one_held() -> 
 def test_streams_do_not_wait_for_each_other() -> None:
     result = plan([event(2), event(1, key="FICTHT002")], {}, [], NOTHING_TRUNCATED)
     assert [e.envelope.key for e in result.accepted] == ["FICTHT002"]
+
+
+# Parking
+
+
+def test_an_event_known_to_fail_is_held_with_all_that_follow_it_and_other_streams_go_on() -> None:
+    first, second, third, other = event(1), event(2), event(3), event(1, key="FICTHT002")
+    result = plan([first, second, third, other], {}, failing={STREAM: 2})
+    assert result.accepted == [first, other]
+    assert result.to_hold == [second, third]
+    assert result.parked == {STREAM: Parking(Reason.FAILED, 0, 2, second)}
+
+
+def test_an_event_that_breaks_its_contract_parks_its_stream_when_its_turn_has_come() -> None:
+    broken = replace(event(2), data=None, broken="no value")
+    result = plan([broken, event(3)], at(1))
+    assert (result.accepted, numbers(result.to_hold)) == ([], [2, 3])
+    assert result.parked == {STREAM: Parking(Reason.BREAKS_CONTRACT, 0, 2, broken)}
+
+
+def test_an_event_that_breaks_its_contract_beyond_the_next_only_waits() -> None:
+    broken = replace(event(3), data=None, broken="no value")
+    assert (plan([broken], at(1)).to_hold, plan([broken], at(1)).parked) == ([broken], {})
+    result = plan([event(2)], at(1), [broken])
+    assert (numbers(result.accepted), result.to_hold, result.released) == ([2], [], [])
+    assert result.parked[STREAM].reason is Reason.BREAKS_CONTRACT
+
+
+def test_an_event_that_breaks_its_contract_below_the_position_stops_nothing() -> None:
+    broken = replace(event(1), data=None, broken="no value")
+    result = plan([broken, event(3)], at(2))
+    assert (result.broken, numbers(result.accepted), result.parked) == ([broken], [3], {})
+
+
+def test_a_held_event_known_to_fail_stays_held_and_parks_its_stream() -> None:
+    held = [event(3), event(4), event(5)]
+    result = plan([event(2)], at(1), held, failing={STREAM: 4})
+    assert (numbers(result.accepted), numbers(result.released), result.to_hold) == ([2, 3], [3], [])
+    assert result.parked == {STREAM: Parking(Reason.FAILED, 0, 4, held[1])}
+
+
+def test_what_comes_for_a_parked_stream_is_held_and_what_is_held_already_is_a_duplicate() -> None:
+    head = event(2)
+    result = plan([head, event(1), event(3)], at(1), [head], parked={STREAM: 2})
+    assert (numbers(result.to_hold), result.accepted) == ([3], [])
+    assert numbers(result.duplicates + result.conflicts) == [2, 1]
+
+
+def test_a_conflict_parks_its_stream_before_the_next_event() -> None:
+    second = event(2)
+    result = plan([event(1), second], at(1))
+    assert (numbers(result.conflicts), result.accepted, result.to_hold) == ([1], [], [second])
+    assert (result.parked[STREAM].reason, result.parked[STREAM].sequence) == (Reason.CONFLICT, 2)
+
+
+def test_a_conflict_in_a_stream_that_is_parked_already_does_not_park_it_anew() -> None:
+    result = plan([event(1)], at(1), [event(2)], parked={STREAM: 2})
+    assert (numbers(result.conflicts), result.parked) == ([1], {})
+
+
+def test_a_record_that_an_operator_has_discarded_is_a_duplicate_wherever_it_comes_again() -> None:
+    conflict, broken = event(1), replace(event(1), data=None, broken="no value")
+    held = event(3)
+    other = event(3)
+    known = {conflict.record.digest, broken.record.digest, other.record.digest}
+    result = plan([conflict, broken, other], at(1), [held], discarded=known)
+    assert (numbers(result.duplicates), result.conflicts, result.broken, result.parked) == ([1, 1, 3], [], [], {})
+
+
+def test_a_stream_that_goes_on_applies_what_it_holds_in_order_up_to_a_gap() -> None:
+    held = [event(2), event(3), event(5)]
+    result = plan([], at(1), held, parked={STREAM: 2}, going_on=[STREAM])
+    assert (numbers(result.accepted), numbers(result.released), result.parked) == ([2, 3], [2, 3], {})
+
+
+def test_a_stream_that_never_began_goes_on_at_its_head_and_keeps_it_as_its_baseline() -> None:
+    held = [event(7), event(8)]
+    result = plan([event(6)], {}, held, parked={STREAM: 7}, going_on=[STREAM])
+    assert (numbers(result.accepted), numbers(result.duplicates)) == ([7, 8], [6])
+    assert result.positions[STREAM].baseline == 7
+
+
+def test_a_stream_of_which_more_is_held_than_was_read_stays_parked_as_a_backlog() -> None:
+    first = [event(2), event(3)]
+    for standing, going_on, incoming in (
+        (Standing(at(1)[STREAM], 2, True), [STREAM], []),
+        (Standing(at(0)[STREAM], None, True), [], [event(1)]),
+    ):
+        result = ordering.plan(incoming, {STREAM: standing}, {STREAM: Held({}, first, all=False)}, going_on=going_on)
+        assert numbers(result.released) == [2, 3]
+        assert result.parked == {STREAM: Parking(Reason.BACKLOG, 0, 4, None)}
+
+
+def test_of_a_backlog_only_what_was_read_is_applied_and_what_comes_with_it_waits_behind_it() -> None:
+    result = ordering.plan(
+        [event(2), event(9), event(3)],
+        {STREAM: Standing(at(1)[STREAM], None, True)},
+        {STREAM: Held({}, (), all=False)},
+    )
+    assert (numbers(result.accepted), numbers(result.to_hold)) == ([2], [9, 3])
+    assert result.parked[STREAM] == Parking(Reason.BACKLOG, 0, 3, None)
 
 
 # Any way of arriving

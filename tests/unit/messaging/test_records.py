@@ -64,9 +64,12 @@ UNREADABLE: dict[str, tuple[Callable[[Record], Record], str]] = {
     "a header whose name is not UTF-8": (added(b"x-\xff".decode(errors="surrogateescape"), b"1"), "not UTF-8"),
 }
 
-BREAKS_CONTRACT: dict[str, tuple[Callable[[Record], Record], str]] = {
+MISPLACED: dict[str, tuple[Callable[[Record], Record], str]] = {
     "the wrong topic": (lambda r: replace(r, topic=Topic.VISITS.value), "belongs in topic"),
     "a forged producer": (changed("ce_source", b"/test-office/funding"), "by intelligence, not by its ce_source"),
+}
+
+BROKEN: dict[str, tuple[Callable[[Record], Record], str]] = {
     "no value": (of_value(None), "no value"),
     "an empty value": (of_value(b""), "data"),
     "not JSON": (of_value(b"\xff\x00"), "data"),
@@ -100,9 +103,9 @@ def test_what_is_no_event_of_ours_is_unreadable(case: str) -> None:
     assert len(decoded.error) <= MAX_ERROR_CHARS
 
 
-@pytest.mark.parametrize("case", BREAKS_CONTRACT)
-def test_what_differs_from_its_contract_is_named_with_its_envelope(case: str) -> None:
-    change, says = BREAKS_CONTRACT[case]
+@pytest.mark.parametrize("case", MISPLACED)
+def test_what_is_in_the_wrong_place_is_undeliverable_and_named_with_its_envelope(case: str) -> None:
+    change, says = MISPLACED[case]
     decoded = decode(change(record()))
     assert isinstance(decoded, Undeliverable), decoded
     assert decoded.defect is Defect.BREAKS_CONTRACT
@@ -110,6 +113,25 @@ def test_what_differs_from_its_contract_is_named_with_its_envelope(case: str) ->
     assert says in decoded.error
     assert is_storable(decoded.error)
     assert len(decoded.error) <= MAX_ERROR_CHARS
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_what_breaks_its_contract_has_its_place_in_its_stream_and_says_why_it_is_broken(case: str) -> None:
+    change, says = BROKEN[case]
+    decoded = decode(change(record(3)))
+    assert isinstance(decoded, Event), decoded
+    assert (decoded.envelope.sequence, decoded.data) == (3, None)
+    assert decoded.broken is not None
+    assert says in decoded.broken
+    assert is_storable(decoded.broken)
+    assert len(decoded.broken) <= MAX_ERROR_CHARS
+
+
+def test_a_value_that_is_not_to_be_opened_is_left_alone() -> None:
+    for value in (b"\xff", record().value):
+        decoded = decode(replace(record(3), value=value), open_value=False)
+        assert isinstance(decoded, Event)
+        assert (decoded.envelope.sequence, decoded.data, decoded.broken) == (3, None, None)
 
 
 @pytest.mark.parametrize("value", [b"", None, b"\xff", b"{}"])
@@ -139,8 +161,7 @@ def test_nothing_in_a_topic_makes_reading_fail(
 ) -> None:
     given_ = (*_VALID_HEADERS, *headers) if complete else tuple(headers)
     decoded = decode(Record("quality.concerns.v1", 0, 0, MOMENT, key, given_, value))
-    if isinstance(decoded, Undeliverable):
-        assert is_storable(decoded.error)
+    assert is_storable(decoded.error if isinstance(decoded, Undeliverable) else decoded.broken or "")
 
 
 # Records as the client library reads them
