@@ -18,10 +18,11 @@ from typing import Any
 
 import uvloop
 
-from benchmarks import consuming, machine, relaying
+from benchmarks import chain, consuming, hop, machine, relaying
 from benchmarks.figures import APACHE_BARS, EMBEDDED_BARS, Bar, Figure, table
 from benchmarks.ground import Ground, running
 from deploy.local.errors import UserError
+from deploy.local.stack import SERVICES
 from shared.observability import logs
 
 _LATEST = Path(__file__).with_name("latest.json")
@@ -32,6 +33,8 @@ Measure = Callable[[Ground, dict[str, Bar], bool], Coroutine[Any, Any, list[Figu
 _PARTS: dict[str, tuple[tuple[str, ...], Measure]] = {
     "relay": ((), relaying.measure),
     "consume": ((), consuming.measure),
+    "hop": (SERVICES, hop.measure),
+    "chain": (SERVICES, chain.measure),
 }
 
 
