@@ -89,8 +89,8 @@ async def read(connection: Connection) -> DeliveryFacts:
     counters = await connection.fetch("select topic, key, last_sequence from outbox_counters")
     saved = await connection.fetch(
         """
-        select event_id, source, type, subject, topic, key, sequence, causation_id, sent_at is not null as sent
-        from outbox order by position"""
+        select event_id, source, type, subject, topic, key, sequence, causation_id, u.position is null as sent
+        from outbox o left join outbox_unsent u using (position) order by o.position"""
     )
     stops = await connection.fetch("select topic, key, event_id from relay_stops")
     positions = await connection.fetch(

@@ -17,6 +17,7 @@ from shared.messaging import (
     outbox,
     parking,
     positions,
+    wake,
 )
 from shared.messaging.offsets import Partition
 from shared.messaging.ordering import Held, Parking, Plan, Reason, Standing
@@ -126,6 +127,7 @@ class Inbox:
             if attempted:
                 await attempts.forget(connection, attempted)
             await outbox.save(connection, self._source, emitted)
+        wake.up(self._source)
         result.next_offsets = stored | {partition: record.offset + 1 for partition, record in last_records.items()}
         return result
 
@@ -169,6 +171,7 @@ class Inbox:
             if stream not in plan.parked:
                 await parking.unpark(connection, stream)
             await outbox.save(connection, self._source, emitted)
+        wake.up(self._source)
         return result
 
     async def _carry_out(

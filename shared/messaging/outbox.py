@@ -10,6 +10,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from shared.contracts.fields import EventData, OdsCode
 from shared.contracts.registry import MAX_VALUE_BYTES, EventSpec, by_model
+from shared.messaging import wake
+from shared.persistence.failures import PassingFailure
 from shared.persistence.pool import Connection
 
 #: Channel on which a relay hears that there is something to send. Only a hint: it also polls.
@@ -18,6 +20,13 @@ WAKE_CHANNEL = "outbox"
 
 class EventTooLarge(ValueError):
     """An event is larger than any topic takes. It is refused while the change can still be refused with it."""
+
+
+class EmissionRefused(PassingFailure):
+    """This database is older than what its service published: its numbers would be given out a second time."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the service may not emit: {reason}; run `qc outbox recover`")
 
 
 class InvalidKey(ValueError):
@@ -54,19 +63,27 @@ class NewEvent:
 async def save(connection: Connection, source: str, events: Sequence[NewEvent]) -> None:
     """Save events in the caller's transaction, in this order, in one statement.
 
-    The counters' rows stay locked until the transaction ends, so call it last, and once. ``source`` is the
-    CloudEvents source, ``/<office>/<service>``. Raises EventTooLarge or InvalidKey, before anything is written.
+    An event that follows from another and is there already, by its id, is left out and takes no number: a reaction
+    was repeated. The counters' rows stay locked until the transaction ends, so call it last, and once, and call
+    ``wake.up`` after the commit. ``source`` is the CloudEvents source, ``/<office>/<service>``.
+
+    Raises EventTooLarge or InvalidKey, before anything is written, and EmissionRefused while the service may not emit.
     """
     if not events:
         return
     values = [_value(event) for event in events]
-    await connection.execute(
+    answer = await connection.execute(
         """
         with incoming as materialized (
-            select * from unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[],
-                                 $8::uuid[], $9::uuid[], $10::text[], $11::text[])
+            select i.* from unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[],
+                                   $8::uuid[], $9::uuid[], $10::text[], $11::text[])
                 with ordinality as i (event_id, type, subject, topic, key, time, correlation_id, causation_id,
                                       traceparent, data, place)
+            -- Lateral with a limit: whatever the planner believes of the table, one look into the index an event.
+            left join lateral (
+                select true as is_there from outbox o where o.event_id = i.event_id limit 1
+            ) known on i.causation_id is not null
+            where known.is_there is null and not exists (select from outbox_fence)
         ),
         counters as (
             insert into outbox_counters as c (topic, key, last_sequence)
@@ -78,12 +95,16 @@ async def save(connection: Connection, source: str, events: Sequence[NewEvent]) 
             select i.*, c.last_sequence - count(*) over whole + row_number() over within as sequence
             from incoming i join counters c using (topic, key)
             window whole as (partition by topic, key), within as (partition by topic, key order by place)
+        ),
+        saved as (
+            insert into outbox (event_id, type, source, subject, topic, key, sequence, time, correlation_id,
+                                causation_id, traceparent, data)
+            select event_id, type, $1, subject, topic, key, sequence, time, correlation_id, causation_id,
+                   traceparent, data
+            from numbered order by place
+            returning position
         )
-        insert into outbox (event_id, type, source, subject, topic, key, sequence, time, correlation_id,
-                            causation_id, traceparent, data)
-        select event_id, type, $1, subject, topic, key, sequence, time, correlation_id, causation_id,
-               traceparent, data
-        from numbered order by place""",
+        insert into outbox_unsent select position from saved""",
         source,
         [event.id for event in events],
         [event.spec.type for event in events],
@@ -97,7 +118,16 @@ async def save(connection: Connection, source: str, events: Sequence[NewEvent]) 
         [event.traceparent for event in events],
         values,
     )
-    await connection.execute("select pg_notify($1, '')", WAKE_CHANNEL)
+    if int(answer.split()[-1]) < len(events) and (reason := await fence(connection)) is not None:
+        raise EmissionRefused(reason)
+    if not wake.is_heard(source):
+        # No relay in this process: the one elsewhere hears of it from the database.
+        await connection.execute("select pg_notify($1, '')", WAKE_CHANNEL)
+
+
+async def fence(connection: Connection) -> str | None:
+    """Why this service may not emit, or None while it may."""
+    return await connection.fetchval("select reason from outbox_fence")
 
 
 def _value(event: NewEvent) -> str:
@@ -114,11 +144,13 @@ def _value(event: NewEvent) -> str:
 
 
 async def prune(connection: Connection, before: datetime, limit: int = 10_000) -> int:
-    """Delete up to ``limit`` rows sent before an instant; returns how many. Unsent rows are never deleted."""
+    """Delete up to ``limit`` rows saved before an instant; returns how many. Unsent rows are never deleted."""
     deleted = await connection.execute(
         """
         delete from outbox where position in (
-            select position from outbox where sent_at < $1 order by sent_at limit $2
+            select position from outbox o
+            where saved_at < $1 and not exists (select from outbox_unsent u where u.position = o.position)
+            limit $2
         )""",
         before,
         limit,

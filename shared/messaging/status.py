@@ -33,11 +33,12 @@ async def read(connection: Connection) -> DeliveryStatus:
     row = await connection.fetchrow(
         """
         select
-            (select count(*) from outbox where sent_at is null) as outbox_depth,
-            coalesce(extract(epoch from now() - (select min(saved_at) from outbox where sent_at is null)), 0)::float8
-                as outbox_oldest_s,
+            (select count(*) from outbox_unsent) as outbox_depth,
+            coalesce(extract(epoch from now() - (
+                select saved_at from outbox where position = (select min(position) from outbox_unsent)
+            )), 0)::float8 as outbox_oldest_s,
             (select coalesce(sum(last_sequence), 0) from outbox_counters)::bigint
-                - (select count(*) from outbox where sent_at is null) as events_published,
+                - (select count(*) from outbox_unsent) as events_published,
             (select count(*) from relay_stops) as relay_stopped_keys,
             held.events as held_events,
             held.oldest_s as held_oldest_s,

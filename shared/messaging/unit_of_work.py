@@ -8,7 +8,7 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from shared.contracts.fields import EventData
-from shared.messaging import outbox
+from shared.messaging import outbox, wake
 from shared.messaging.outbox import NewEvent
 from shared.observability import tracing
 from shared.persistence.pool import Connection, Pool
@@ -43,6 +43,11 @@ class UnitOfWork:
         return event.id
 
     @property
+    def emitted(self) -> bool:
+        """True if there is an event among what it saves."""
+        return bool(self._events)
+
+    @property
     def today(self) -> date:
         """The day of the work, in England."""
         return office_day(self.now)
@@ -55,7 +60,10 @@ class UnitOfWork:
 @asynccontextmanager
 async def unit_of_work(pool: Pool, source: str, now: datetime) -> AsyncGenerator[UnitOfWork]:
     """Do a command's work in one transaction; all of it is saved, with its events, or nothing."""
-    async with pool.acquire() as connection, connection.transaction():
-        work = UnitOfWork(connection, source, now)
-        yield work
-        await work.flush()
+    async with pool.acquire() as connection:
+        async with connection.transaction():
+            work = UnitOfWork(connection, source, now)
+            yield work
+            await work.flush()
+        if work.emitted:
+            wake.up(source)

@@ -146,6 +146,7 @@ class Service:
                 dsn=settings.database_url.get_secret_value(),
                 kafka=settings.kafka(spec.name),
                 name=spec.name,
+                source=self.source,
                 retention=settings.outbox_retention,
             )
             self._consumer = Consumer(

@@ -67,6 +67,21 @@ create index dead_letters_digest on dead_letters (digest);
 
 -- Outgoing ---------------------------------------------------------------------------------------------------
 
+-- Positions of the rows that the broker has not acknowledged. A queue of its own, as narrow as can be: deleting from
+-- it costs a twentieth of what marking the row itself did, which wrote the row and all its index entries anew.
+drop index outbox_unsent;
+create table outbox_unsent (
+    position bigint primary key
+) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000);
+insert into outbox_unsent select position from outbox where sent_at is null;
+
+drop index outbox_sent;
+alter table outbox
+    drop column sent_at,
+    drop column partition,
+    drop column broker_offset;
+create index outbox_saved on outbox using brin (saved_at);
+
 -- What the broker has acknowledged of this service's own records. What lies beyond is read back when a relay
 -- starts: an own event there that the outbox does not know shows that this database was restored to the past.
 create table relay_acknowledged (

@@ -70,6 +70,11 @@ def a_key() -> str:
     return "T" + uuid.uuid4().hex[:8].upper()
 
 
+def a_source() -> str:
+    """A source that nothing was published under before."""
+    return f"/test-{uuid.uuid4().hex}/intelligence"
+
+
 async def emit(pool: Pool, key: str, count: int, *, name: str = "Testbrook (fictional)") -> list[ConcernClosed]:
     """Save events in one transaction, as a command would."""
     events = [closed_event(key, name=name) for _ in range(count)]
@@ -108,9 +113,14 @@ async def applied(pool: Pool, key: str, wanted: Sequence[int], *, within: float 
     await eventually(check, within=within)
 
 
+def new_relay(dsn: str, settings: KafkaSettings, source: str | None = None) -> Relay:
+    return Relay(dsn=dsn, kafka=settings, name="test", source=source or a_source(), retention=timedelta(days=14))
+
+
 @asynccontextmanager
-async def relaying(dsn: str, settings: KafkaSettings) -> AsyncIterator[Relay]:
-    relay = Relay(dsn=dsn, kafka=settings, name="test", retention=timedelta(days=14))
+async def relaying(dsn: str, settings: KafkaSettings, source: str | None = None) -> AsyncIterator[Relay]:
+    """Run a relay of a source nobody else publishes under, unless one is given: a relay reads its own records back."""
+    relay = new_relay(dsn, settings, source)
     task = asyncio.create_task(relay.run())
     try:
         yield relay

@@ -15,7 +15,6 @@ from shared.contracts.registry import MAX_VALUE_BYTES, Topic
 from shared.messaging import outbox, status
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.outbox import EventTooLarge, InvalidKey
-from shared.messaging.relay import Relay
 from shared.messaging.unit_of_work import UnitOfWork, unit_of_work
 from shared.persistence.pool import Pool
 from tests.integration.messaging.delivery import (
@@ -27,6 +26,7 @@ from tests.integration.messaging.delivery import (
     emit,
     end_connections,
     eventually,
+    new_relay,
     relaying,
     set_largest_record,
 )
@@ -34,7 +34,7 @@ from tests.unit.messaging.crafted import SOURCE, closed_event
 
 
 async def unsent(pool: Pool) -> int:
-    return await pool.fetchval("select count(*) from outbox where sent_at is null")
+    return await pool.fetchval("select count(*) from outbox_unsent")
 
 
 async def all_sent(pool: Pool, *, within: float = 30) -> None:
@@ -102,13 +102,14 @@ async def test_an_event_whose_key_no_consumer_could_read_is_refused_with_its_cha
     assert await pool.fetchval("select count(*) from outbox") == 0
 
 
-async def test_only_rows_sent_long_ago_are_pruned(pool: Pool) -> None:
-    await emit(pool, a_key(), 3)
-    await pool.execute("update outbox set sent_at = now() - interval '15 days' where sequence = 1")
-    await pool.execute("update outbox set sent_at = now() - interval '13 days' where sequence = 2")
+async def test_only_sent_rows_saved_long_ago_are_pruned(pool: Pool) -> None:
+    await emit(pool, a_key(), 4)
+    await pool.execute("update outbox set saved_at = now() - interval '15 days' where sequence in (1, 3)")
+    await pool.execute("update outbox set saved_at = now() - interval '13 days' where sequence = 2")
+    await pool.execute("delete from outbox_unsent where position in (select position from outbox where sequence < 3)")
     async with pool.acquire() as connection:
         assert await outbox.prune(connection, datetime.now(UTC) - timedelta(days=14)) == 1
-    assert [r["sequence"] for r in await pool.fetch("select sequence from outbox order by 1")] == [2, 3]
+    assert [r["sequence"] for r in await pool.fetch("select sequence from outbox order by 1")] == [2, 3, 4]
 
 
 # A record that stands in the way
@@ -164,7 +165,7 @@ async def test_a_record_the_broker_refuses_stops_its_key_and_no_other_until_it_i
                 )
 
             async def others_are_sent() -> bool:
-                left = await pool.fetch("select distinct key from outbox where sent_at is null")
+                left = await pool.fetch("select distinct key from outbox join outbox_unsent using (position)")
                 return [row["key"] for row in left] == [stopped] and await stopped_keys(pool) == {stopped}
 
             await eventually(others_are_sent)
@@ -190,13 +191,13 @@ async def test_a_record_the_broker_refuses_stops_its_key_and_no_other_until_it_i
 async def test_what_is_in_flight_is_not_sent_again(pool: Pool, database: str, settings: KafkaSettings) -> None:
     keys = [a_key() for _ in range(20)]
     async with unit_of_work(pool, SOURCE, datetime.now(UTC)) as work:  # several times what the relay reads at once
-        for key in keys * 100:
+        for key in keys * 300:
             work.emit(closed_event(key), key=key, correlation_id=uuid.uuid4())
     async with reading(settings.bootstrap) as reader:
         async with relaying(database, settings):
             await all_sent(pool)
         found = await read_numbers(reader, keys)
-    assert found == {key: list(range(1, 101)) for key in keys}
+    assert found == {key: list(range(1, 301)) for key in keys}
 
 
 async def test_stopping_sends_what_is_saved(pool: Pool, database: str, settings: KafkaSettings) -> None:
@@ -212,7 +213,7 @@ async def test_stopping_sends_what_is_saved(pool: Pool, database: str, settings:
 async def test_stopping_ends_in_time_when_the_broker_dies_with_records_in_flight(
     pool: Pool, database: str, own_broker: OwnBroker
 ) -> None:
-    running = Relay(dsn=database, kafka=own_broker.settings, name="test", retention=timedelta(days=14))
+    running = new_relay(database, own_broker.settings)
     task = asyncio.create_task(running.run())
     await emit(pool, a_key(), 1)
     await all_sent(pool)
@@ -299,8 +300,12 @@ async def emit_silently(pool: Pool) -> None:
     """Save an event as if the notification had been lost."""
     await pool.execute(
         """
-        insert into outbox (event_id, type, source, subject, topic, key, sequence, time, correlation_id, traceparent,
-                            data)
-        select gen_random_uuid(), type, source, subject, topic, key, 2, time, correlation_id, traceparent, data
-        from outbox limit 1"""
+        with saved as (
+            insert into outbox (event_id, type, source, subject, topic, key, sequence, time, correlation_id,
+                                traceparent, data)
+            select gen_random_uuid(), type, source, subject, topic, key, 2, time, correlation_id, traceparent, data
+            from outbox limit 1
+            returning position
+        )
+        insert into outbox_unsent select position from saved"""
     )

@@ -122,7 +122,7 @@ async def test_a_service_whose_broker_is_killed_ends_in_time_and_keeps_its_event
     await emit(running.pool, a_key(), 5)
     assert await seconds_to_stop(running) < LIMIT_S
     pool = await open_pool(database, name="test")
-    assert await pool.fetchval("select count(*) from outbox where sent_at is null") == 5
+    assert await pool.fetchval("select count(*) from outbox_unsent") == 5
     await pool.close()
 
 
