@@ -18,7 +18,7 @@ from typing import Any
 
 import uvloop
 
-from benchmarks import chain, consuming, hop, machine, relaying
+from benchmarks import chain, consuming, growth, hop, machine, relaying
 from benchmarks.figures import APACHE_BARS, EMBEDDED_BARS, Bar, Figure, table
 from benchmarks.ground import Ground, running
 from deploy.local.errors import UserError
@@ -35,6 +35,7 @@ _PARTS: dict[str, tuple[tuple[str, ...], Measure]] = {
     "consume": ((), consuming.measure),
     "hop": (SERVICES, hop.measure),
     "chain": (SERVICES, chain.measure),
+    "growth": ((), growth.measure),
 }
 
 

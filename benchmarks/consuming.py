@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
+from collections.abc import Awaitable, Callable
 
 import asyncpg
 
@@ -80,17 +81,24 @@ async def _consumer_round(ground: Ground, events: int) -> float:
         return await consume(ground, dsn, events)
 
 
-async def consume(ground: Ground, dsn: str, events: int) -> float:
-    """Let the visits service's consumer take in events that its topics hold and its database has not seen.
+async def consume(
+    ground: Ground,
+    dsn: str,
+    events: int,
+    *,
+    source: str = f"/{material.OFFICE}/visits",
+    also: Callable[[], Awaitable[bool]] | None = None,
+) -> float:
+    """Let the consumer of visits take in events that its topics hold and its database has not seen.
 
-    Events per second.
+    Events per second, until all are taken in and what is ``also`` asked for is true.
     """
     pool = await open_pool(dsn, name="benchmark")
     consumer = Consumer(
         pool=pool,
         kafka=ground.kafka("benchmark"),
         group=next(_groups),
-        source=f"/{material.OFFICE}/visits",
+        source=source,
         reactions=reactions,
         batch_size=_BATCH,
     )
@@ -103,7 +111,10 @@ async def consume(ground: Ground, dsn: str, events: int) -> float:
         taken = await _taken_in(pool) - before
         if taken > (seen[-1][1] if seen else 0):
             seen.append((time.perf_counter(), taken))
-        return taken >= events
+        if taken < events or (also is not None and not await also()):
+            return False
+        seen.append((time.perf_counter(), taken))
+        return True
 
     try:
         await until(all_taken, look_s=_LOOK_S, limit_s=_LIMIT_S, what="the consumer has taken all in")
