@@ -91,7 +91,7 @@ async def _apply(connection: Connection, record: Record) -> None:
     async with connection.transaction():
         if event.envelope.sequence != await _position(connection, event.stream) + 1:
             raise RuntimeError(f"{event.stream}: {event.envelope.sequence} does not come next")
-        emitted = await reactions.apply(connection, [(event.envelope, event.data)], now)
+        emitted = await reactions.apply(connection, [(event.envelope, event.data)], now, _SOURCE)
         await _move(connection, event.stream, event.envelope.sequence, event.envelope.id)
         await outbox.save(connection, _SOURCE, emitted)
 

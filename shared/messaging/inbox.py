@@ -179,7 +179,7 @@ class Inbox:
     ) -> list[NewEvent]:
         """Do what was planned, and note it in the result; returns the events that are to be saved last."""
         to_apply = self._to_apply(plan.accepted)
-        emitted = await self._reactions.apply(connection, to_apply, now) if to_apply else []
+        emitted = await self._reactions.apply(connection, to_apply, now, self._source) if to_apply else []
         await positions.save(connection, plan.positions)
         if plan.released:
             await held_events.release(connection, plan.released)

@@ -10,17 +10,17 @@ Handlers are plain functions on what was loaded: no I/O, so a batch costs one st
 event is known by name.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import takewhile
 from typing import Any, Generic, TypeVar
 from uuid import UUID, uuid5
-
-from uuid_utils.compat import uuid7
 
 from shared.contracts.envelope import Envelope
 from shared.contracts.fields import EventData
 from shared.contracts.registry import Topic, by_model
+from shared.messaging import event_ids
 from shared.messaging.outbox import NewEvent
 from shared.observability import tracing
 from shared.persistence.pool import Connection
@@ -53,6 +53,9 @@ class Reacting:
 
     now: datetime
     cause: Envelope
+    #: CloudEvents source of what is emitted.
+    source: str
+    #: Events emitted so far, those of earlier causes of the same batch first.
     events: list[NewEvent] = field(default_factory=list[NewEvent])
 
     def new_id(self, purpose: str) -> UUID:
@@ -60,9 +63,9 @@ class Reacting:
         return uuid5(self.cause.id, purpose)
 
     def emit(self, data: EventData, *, correlation_id: UUID | None = None) -> UUID:
-        """Add an event about the same provider, caused by this one; returns its id."""
+        """Add an event about the same provider, caused by this one; returns its id, which a repeat gives again."""
         event = NewEvent(
-            id=uuid7(),
+            id=self._event_id(data),
             data=data,
             key=self.cause.key,
             time=self.now,
@@ -72,6 +75,14 @@ class Reacting:
         )
         self.events.append(event)
         return event.id
+
+    def _event_id(self, data: EventData) -> UUID:
+        before = sum(1 for event in self._own_events() if type(event.data) is type(data))
+        return event_ids.derived(self.cause.id, self.source, by_model(type(data)).type, before)
+
+    def _own_events(self) -> Iterator[NewEvent]:
+        """What this cause brought about so far: the last events."""
+        return takewhile(lambda event: event.causation_id == self.cause.id, reversed(self.events))
 
 
 class Reactions(Generic[W]):
@@ -117,9 +128,11 @@ class Reactions(Generic[W]):
         return type(data) in self._handlers
 
     async def apply(
-        self, connection: Connection, events: Sequence[tuple[Envelope, EventData]], now: datetime
+        self, connection: Connection, events: Sequence[tuple[Envelope, EventData]], now: datetime, source: str
     ) -> list[NewEvent]:
         """Apply events, in order, in the caller's transaction; returns the events they bring about.
+
+        ``source`` is the CloudEvents source of what they emit.
 
         Raises ReactionFailed, which names the event, if a handler fails.
         """
@@ -127,7 +140,7 @@ class Reactions(Generic[W]):
         work = await self._load(connection, received)
         emitted: list[NewEvent] = []
         for event in received:
-            reacting = Reacting(now, event.envelope, emitted)
+            reacting = Reacting(now, event.envelope, source, emitted)
             try:
                 self._handlers[type(event.data)](work, event, reacting)
             except Exception as error:
