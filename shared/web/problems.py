@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from shared.persistence.failures import is_passing
+from shared.persistence.failures import PassingFailure, is_passing
 
 _log = structlog.get_logger("http")
 
@@ -121,6 +121,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Problem, _of_problem)
     app.add_exception_handler(RequestValidationError, _of_validation)
     app.add_exception_handler(HTTPException, _of_http)
+    app.add_exception_handler(PassingFailure, _of_passing)
     # Named here besides Exception, which the framework raises again after answering: a lost database is no defect.
     for failure in (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, Exception):
         app.add_exception_handler(failure, _of_failure)
@@ -165,6 +166,12 @@ async def _of_validation(_: Request, error: Exception) -> JSONResponse:
 async def _of_http(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     return answer(error.status_code, str(error.detail), headers=error.headers)
+
+
+async def _of_passing(request: Request, error: Exception) -> JSONResponse:
+    _log.warning("refused for now", path=_route(request), error=repr(error))
+    detail = f"Nothing was changed: {error}. Send the same request again after that."
+    return answer(503, detail, headers={"Retry-After": "60"})
 
 
 async def _of_failure(request: Request, error: Exception) -> JSONResponse:

@@ -122,3 +122,18 @@ async def test_a_command_whose_connection_is_lost_may_be_sent_again(service: Ser
     assert (await changes(service), await service.emitted(ConcernClosed)) == ([0, 0], [])
     assert (await order(service, "a", rows=[1], pause=0.5)).status_code == 201
     assert await changes(service) == [1, 0]
+
+
+async def test_a_command_of_a_service_that_may_not_emit_says_what_mends_it_and_may_be_sent_again(
+    service: ServiceUnderTest,
+) -> None:
+    await service.pool.execute("insert into outbox_fence (reason) values ('the topics hold what this database lost')")
+    answer = await order(service, "a", rows=[1])
+    assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
+    assert "the topics hold what this database lost" in answer.json()["detail"]
+    assert "qc outbox recover" in answer.json()["detail"]
+    assert answer.headers["retry-after"] == "60"
+    assert (await changes(service), await service.emitted(ConcernClosed)) == ([0, 0], [])
+    await service.pool.execute("delete from outbox_fence")
+    assert (await order(service, "a", rows=[1])).status_code == 201
+    assert await changes(service) == [1, 0]
