@@ -90,8 +90,7 @@ def outbox(service: Service, log: TopicLog) -> Iterator[Finding]:
         by_stream[event.stream].add(event.sequence)
         if not event.sent:
             continue
-        there = log.streams.get(event.stream)
-        known = there.ids.get(event.sequence) if there else None
+        known = log.id_at(event.stream, event.sequence)
         if known is None:
             lost.append(f"{event.id} {place(event.stream, event.sequence)}")
         elif known != event.id:
@@ -143,7 +142,12 @@ def topics(log: TopicLog) -> Iterator[Finding]:
         Kind.LOST,
         None,
         "{n} numbers are missing in the topics",
-        [place(stream, number) for stream, one in log.streams.items() for number in one.missing()],
+        [
+            place(stream, number)
+            for stream, one in log.streams.items()
+            for number in one.missing()
+            if (stream, number) not in log.broken
+        ],
     )
     yield from found(
         "topic.two_events",
@@ -165,13 +169,12 @@ def positions(consumer: Service, producers: Mapping[str, Service], log: TopicLog
     for stream in sorted(expected.keys() | {s for s in facts.positions if s.topic in consumer.hears}):
         position = facts.positions.get(stream)
         last, given = (position.last_sequence if position else 0), expected.get(stream, 0)
-        there = log.streams.get(stream)
         if last < given:
-            known = there.ids.get(last + 1) if there else None
+            known = log.id_at(stream, last + 1)
             behind.append(f"{place(stream, last + 1)}{f' {known}' if known else ''}")
         elif last > given:
             ahead.append(f"{place(stream, last)} of {given}")
-        if position and there and there.ids.get(last, position.last_event_id) != position.last_event_id:
+        if position and log.id_at(stream, last) not in (None, position.last_event_id):
             another.append(f"{position.last_event_id} {place(stream, last)}")
     yield from found(
         "events.not_accepted",

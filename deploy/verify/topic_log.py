@@ -73,16 +73,26 @@ class TopicLog:
     repeats: int = 0
     #: Records that hold no event of this system, or one that breaks its contract.
     not_events: int = 0
+    #: Events that break their contract, by their place, where their envelope can be read.
+    broken: dict[tuple[Stream, int], UUID] = field(default_factory=dict[tuple[Stream, int], UUID])
 
     def take(self, records: Iterable[Record]) -> None:
         """Take in records of one partition, in order."""
         for record in records:
             self.records += 1
             decoded = decode(record)
-            if isinstance(decoded, Event):
+            if isinstance(decoded, Event) and decoded.broken is None:
                 self._take(decoded)
-            else:
-                self.not_events += 1
+                continue
+            self.not_events += 1
+            if isinstance(decoded, Event):
+                self.broken.setdefault((decoded.stream, decoded.envelope.sequence), decoded.envelope.id)
+
+    def id_at(self, stream: Stream, sequence: int) -> UUID | None:
+        """The event under a number, or one that breaks its contract if there is none else; or None."""
+        there = self.streams.get(stream)
+        known = there.ids.get(sequence) if there else None
+        return known or self.broken.get((stream, sequence))
 
     def _take(self, event: Event) -> None:
         envelope, stream = event.envelope, event.stream
