@@ -278,18 +278,18 @@ async def _find(connection: Connection, letter_id: int) -> DeadLetter:
 
 
 async def _record(connection: Connection, letter_id: int) -> Record:
-    row = await connection.fetchrow(
-        """
-        select topic, partition, broker_offset as offset, broker_time as time, key, header_names, header_values, value
-        from dead_letters where id = $1""",
-        letter_id,
-    )
+    row = await connection.fetchrow("select * from dead_letters where id = $1", letter_id)
     assert row is not None  # found before, and letters are never deleted
+    return record_of(row)
+
+
+def record_of(row: Any) -> Record:
+    """The record of a row of the table, as it came."""
     return Record(
         topic=row["topic"],
         partition=row["partition"],
-        offset=row["offset"],
-        time=row["time"],
+        offset=row["broker_offset"],
+        time=row["broker_time"],
         key=row["key"],
         headers=tuple(
             (name.decode(errors="surrogateescape"), value)

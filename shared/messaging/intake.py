@@ -96,7 +96,7 @@ class Intake:
     def unblock(self) -> None:
         """Nothing stands in the way any more, or it is no longer ours."""
         if self.blocked_by is not None:
-            _log.info("consumer goes on", event_id=self.blocked_by)
+            _log.info("consumer goes on", blocked_by=self.blocked_by)
         self.blocked_by = None
         metrics.CONSUMER_STOPPED.set(0)
 
@@ -219,8 +219,9 @@ class Intake:
 
     def _block(self, what: str, error: Exception) -> None:
         metrics.CONSUMER_STOPPED.set(1)
+        if self.blocked_by != what:
+            _log.error("consumer stopped: it tries again with backoff", blocked_by=what, exc_info=error)
         self.blocked_by = what
-        _log.error("consumer stopped: it tries again with backoff", blocked_by=what, exc_info=error)
 
 
 class ProcessEnded(RuntimeError):

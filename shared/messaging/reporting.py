@@ -1,5 +1,6 @@
 """What a batch came to, as operations staff see it: in metrics and in the log. Ids only, never what a record holds."""
 
+from collections import Counter
 from datetime import datetime
 
 import structlog
@@ -44,15 +45,13 @@ def report(applied: Applied, now: datetime) -> None:
             retry_at=str(parked.retry_at) if parked.retry_at else "when an operator has decided",
         )
     # What waits behind a parked stream's head is told of with that; what is told of here waits for a missing event.
-    streams = {parked.stream for parked in applied.parked}
-    for event in applied.held:
-        if event.stream in streams:
-            continue
-        _log.warning(
-            "event held: one before it is missing, or its stream is parked",
-            event_id=str(event.envelope.id),
-            topic=event.record.topic,
-            source=event.envelope.source,
-            key=event.envelope.key,
-            sequence=event.envelope.sequence,
-        )
+    told = {parked.stream for parked in applied.parked}
+    for stream, count in Counter(event.stream for event in applied.held).items():
+        if stream not in told:
+            _log.warning(
+                "events held: one before them is missing, or their stream is parked",
+                topic=stream.topic,
+                source=stream.source,
+                key=stream.key,
+                count=count,
+            )

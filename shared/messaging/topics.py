@@ -20,6 +20,16 @@ TOPIC_CONFIG = {
 }
 
 
+#: Copies of all services' dead letters, for whoever watches over them. What others put into our topics may be anything,
+#: so these copies are not kept for ever; the letters themselves are in the services' databases.
+DEAD_LETTERS_TOPIC = "quality.dead-letters.v1"
+
+_DEAD_LETTERS_CONFIG = {**TOPIC_CONFIG, "retention.ms": str(30 * 24 * 60 * 60 * 1000)}
+
+#: All declared topics, with their configuration.
+DECLARED = {**{topic.value: TOPIC_CONFIG for topic in Topic}, DEAD_LETTERS_TOPIC: _DEAD_LETTERS_CONFIG}
+
+
 class TopicsNotReady(RuntimeError):
     """Topics could not be created or have no leader. The message says which."""
 
@@ -60,15 +70,15 @@ async def describe(bootstrap: str) -> list[TopicState]:
 async def _describe(admin: AIOKafkaAdminClient) -> list[TopicState]:
     # Asked for by name, a topic that is missing would be made up by a broker that creates topics on demand.
     known = set(await admin.list_topics())
-    there = [topic.value for topic in Topic if topic.value in known]
+    there = [name for name in DECLARED if name in known]
     found = {t["topic"]: t for t in (await admin.describe_topics(there) if there else [])}
     states: list[TopicState] = []
-    for topic in Topic:
-        partitions = found.get(topic.value, {}).get("partitions") or []
+    for name in DECLARED:
+        partitions = found.get(name, {}).get("partitions") or []
         led = [p for p in partitions if p["leader"] >= 0]
         states.append(
             TopicState(
-                topic.value,
+                name,
                 len(led) if partitions else None,
                 min((len(p["replicas"]) for p in partitions), default=0),
             )
@@ -83,7 +93,7 @@ async def apply(
 
     Idempotent. Raises TopicsNotReady if the cluster refuses or is not ready in time.
     """
-    config = {**TOPIC_CONFIG, "min.insync.replicas": str(min_insync_replicas)}
+    in_sync = {"min.insync.replicas": str(min_insync_replicas)}
     deadline = time.monotonic() + timeout_s
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
@@ -91,7 +101,10 @@ async def apply(
         missing = [state.name for state in await _describe(admin) if state.partitions is None]
         if missing:
             answer = await admin.create_topics(
-                [NewTopic(name, PARTITIONS, replication_factor, topic_configs=config) for name in missing]
+                [
+                    NewTopic(name, PARTITIONS, replication_factor, topic_configs=DECLARED[name] | in_sync)
+                    for name in missing
+                ]
             )
             _raise_for(answer)
         while True:

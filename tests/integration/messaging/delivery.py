@@ -199,13 +199,15 @@ async def parked(pool: Pool, key: str) -> ParkedStream | None:
         return next((one for one in await parking.list_parked(connection) if one.key == key), None)
 
 
-async def publish(settings: KafkaSettings, *records: Record) -> None:
-    """Put records into a topic past any outbox, in order, one request each."""
+async def publish(settings: KafkaSettings, *records: Record, partition: int | None = None) -> None:
+    """Put records into a topic past any outbox, in order, one request each; by their keys unless told where."""
     producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap)
     await producer.start()
     try:
         for record in records:
-            await producer.send_and_wait(record.topic, record.value, key=record.key, headers=list(record.headers))
+            await producer.send_and_wait(
+                record.topic, record.value, key=record.key, headers=list(record.headers), partition=partition
+            )
     finally:
         await producer.stop()
 
