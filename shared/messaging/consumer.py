@@ -223,12 +223,18 @@ class Consumer(ConsumerRebalanceListener):
         # Not its text: it repeats the bytes that it stumbled over.
         _log.error("the client cannot decode what it fetched; reading it raw", error=type(error).__name__)
         placed = consumer.assignment() - self._placing.unplaced
-        for tp in placed:
-            if (offset := self._placing.next_read.get(tp)) is not None:
-                records = await raw_records.read(self._kafka, tp.topic, tp.partition, offset)
-                await self._take_in(consumer, self._placing.admit(tp, records[: self._batch_size]))
-        # The client threw away what it had fetched beside that record: all is placed where the database says.
-        self._placing.unplaced |= placed & consumer.assignment()
+        read_up_to = {tp: offset for tp in placed if (offset := self._placing.next_read.get(tp)) is not None}
+        ends = await consumer.end_offsets(list(read_up_to))
+        # Only where something lies: a broker would wait for something to come to an idle partition.
+        places = {(tp.topic, tp.partition): offset for tp, offset in read_up_to.items() if offset < ends[tp]}
+        found = await raw_records.read_all(self._kafka, places) if places else {}
+        records: list[Record] = []
+        for partition, read in found.items():
+            records += self._placing.admit(TopicPartition(*partition), read[: self._batch_size])
+        # The client threw away what it had fetched beside that record: it reads on where we are.
+        self._placing.read_on(consumer)
+        for start in range(0, len(records), self._batch_size):
+            await self._take_in(consumer, records[start : start + self._batch_size])
         self._last_poll = time.monotonic()
 
     async def _take_in(self, consumer: AIOKafkaConsumer, records: Sequence[Record]) -> None:
@@ -259,9 +265,11 @@ class Consumer(ConsumerRebalanceListener):
         while self._uncommitted:
             newest = {TopicPartition(*partition): offset for partition, offset in self._uncommitted.items()}
             self._uncommitted.clear()
-            assigned = consumer.assignment()
+            ours = {tp: offset for tp, offset in newest.items() if tp in consumer.assignment()}
+            if not ours:
+                continue
             try:
-                await consumer.commit({tp: offset for tp, offset in newest.items() if tp in assigned})
+                await consumer.commit(ours)
             except KafkaError as error:
                 # After a rebalance the group may refuse; lag monitors see the next one.
                 _log.info("offsets not committed to Kafka", error=repr(error))

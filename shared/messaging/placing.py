@@ -119,6 +119,12 @@ class Placing:
         self.placed_once = True
         return left
 
+    def read_on(self, client: AIOKafkaConsumer) -> None:
+        """Have the client read each partition on from behind what was admitted of it."""
+        for tp in client.assignment() - self.unplaced:
+            if (offset := self.next_read.get(tp)) is not None:
+                client.seek(tp, offset)
+
     def admit(self, tp: TopicPartition, records: Sequence[Record]) -> Sequence[Record]:
         """Of what was read of a partition, what is to be taken in: nothing if its log turns out to be another one.
 

@@ -7,8 +7,9 @@ would stop its partition, and every other of the consumer, for ever. Here the by
 record goes to the dead letters and the ones beside it are applied.
 """
 
+import asyncio
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from aiokafka import TopicPartition
 from aiokafka.client import AIOKafkaClient
@@ -18,10 +19,12 @@ from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.record.util import calc_crc32c
 
 from shared.messaging.broker import KafkaSettings
+from shared.messaging.offsets import Partition
 from shared.messaging.records import Record, moment
 
-#: Largest answer asked for, in bytes; a broker sends at least one batch, however large.
+#: Largest answer asked for, of a partition and in all, in bytes; a broker sends at least one batch, however large.
 _MAX_BYTES = 1024 * 1024
+_MAX_BYTES_IN_ALL = 16 * _MAX_BYTES
 
 # Base offset, length, leader epoch, magic, checksum, attributes, last offset delta, first and last timestamp,
 # producer id and epoch, base sequence, number of records.
@@ -46,19 +49,40 @@ async def read(kafka: KafkaSettings, topic: str, partition: int, offset: int) ->
 
     Of a batch that cannot be unpacked there is one record: its offset is the batch's last, its value the batch.
     """
+    return (await read_all(kafka, {(topic, partition): offset}))[topic, partition]
+
+
+async def read_all(kafka: KafkaSettings, places: Mapping[Partition, int]) -> dict[Partition, list[Record]]:
+    """As ``read``, for several partitions at once: a broker answers as soon as one of them holds something."""
     client = AIOKafkaClient(bootstrap_servers=kafka.bootstrap, client_id=kafka.client_id)
     try:
         await client.bootstrap()
-        await client.set_topics([topic])
-        leader = client.cluster.leader_for_partition(TopicPartition(topic, partition))
-        request = FetchRequest(kafka.fetch_max_wait_ms, 1, _MAX_BYTES, 0, [(topic, [(partition, offset, _MAX_BYTES)])])
-        response = await client.send(leader, request)
+        await client.set_topics({topic for topic, _ in places})
+        wanted: dict[int, dict[str, list[tuple[int, int, int]]]] = {}
+        for (topic, partition), offset in places.items():
+            leader = client.cluster.leader_for_partition(TopicPartition(topic, partition))
+            by_topic = wanted.setdefault(-1 if leader is None else leader, {})
+            by_topic.setdefault(topic, []).append((partition, offset, _MAX_BYTES))
+        answers = await asyncio.gather(
+            *(
+                client.send(
+                    leader, FetchRequest(kafka.fetch_max_wait_ms, 1, _MAX_BYTES_IN_ALL, 0, list(topics.items()))
+                )
+                for leader, topics in wanted.items()
+            )
+        )
     finally:
         await client.close()
-    [(_, [(_, error_code, *_, batches)])] = response.topics
-    if error_code:
-        raise for_code(error_code)(f"{topic}/{partition}@{offset}")
-    return [record for record in unpack(topic, partition, bytes(batches or b"")) if record.offset >= offset]
+    found: dict[Partition, list[Record]] = {}
+    for answer in answers:
+        for topic, partitions in answer.topics:
+            for partition, error_code, *_, batches in partitions:
+                offset = places[topic, partition]
+                if error_code:
+                    raise for_code(error_code)(f"{topic}/{partition}@{offset}")
+                unpacked = unpack(topic, partition, bytes(batches or b""))
+                found[topic, partition] = [record for record in unpacked if record.offset >= offset]
+    return found
 
 
 def unpack(topic: str, partition: int, batches: bytes) -> Iterator[Record]:

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import struct
+import time
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
@@ -352,6 +353,33 @@ async def test_a_header_whose_name_is_not_utf8_costs_its_record_alone(
     kept = await letters(pool, key)
     assert [(letter["reason"], letter["value"]) for letter in kept] == [("unreadable", poisoned.value)] * 2
     assert all(name in letter["header_names"] for letter in kept)
+
+
+@pytest.mark.needs_apache
+async def test_a_record_that_the_client_cannot_decode_delays_nothing_and_may_be_the_last_one_read(
+    pool: Pool, own_broker: OwnBroker
+) -> None:
+    settings, key, others = replace(own_broker.settings, fetch_max_wait_ms=500), a_key(), [a_key() for _ in range(5)]
+    group = f"test.{uuid.uuid4().hex}"
+    poisoned = replace(record(key=key), headers=(*record(key=key).headers, ("x-\udcff", b"1")))
+    async with consuming(pool, settings, group) as consumer:
+        await ready(consumer)
+        await publish_in_one_batch(settings, poisoned)
+        published = time.monotonic()
+        await publish(settings, *(record(1, key=other) for other in others))
+        for other in others:
+            await applied(pool, other, [1], within=1 - (time.monotonic() - published))
+
+        async def kept() -> bool:
+            return len(await letters(pool, key)) == 1
+
+        await eventually(kept)
+    # It lies before where each partition is read on, and so is what the log is known by.
+    async with consuming(pool, settings, group) as consumer:
+        await ready(consumer)
+        await publish(settings, record(2, key=others[0]), partition=0)
+        await applied(pool, others[0], [1, 2])
+        assert len(await letters(pool, key)) == 1
 
 
 @pytest.mark.needs_apache
