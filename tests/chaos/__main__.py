@@ -11,6 +11,7 @@ from pathlib import Path
 
 from deploy.local import interrupts, paths, ports
 from deploy.local.errors import UserError
+from tests.chaos.guards import TRIALS, plan_of
 from tests.chaos.run import Plan, carry_out, save, summary
 from tests.chaos.schedule import plan as plan_faults
 
@@ -27,6 +28,9 @@ def main() -> None:
     parser.add_argument("--duration", type=float, default=120, metavar="SECONDS", help="of load and faults")
     parser.add_argument("--seed", type=int, default=None, help="of an earlier run, to play it again; else a new one")
     parser.add_argument("--rate", type=float, default=_RATE, help="commands a second to try")
+    parser.add_argument(
+        "--guard-off", choices=sorted(TRIALS), default=None, help="take one guard out; the run must then fail"
+    )
     parser.add_argument("--json", type=Path, default=None, metavar="FILE", help="where the result goes")
     given = parser.parse_args()
     interrupts.unwind_on_signals()
@@ -37,18 +41,7 @@ def main() -> None:
     data_dir = paths.data_dir() / "chaos"
     _say(f"Seed {seed}; DURATION={given.duration:g} SEED={seed} plays the same faults again.")
     try:
-        result = carry_out(
-            Plan(
-                seed=seed,
-                duration=given.duration,
-                faults=plan_faults(seed, given.duration),
-                rate=given.rate,
-                least_rate=_LEAST_RATE,
-                data_dir=data_dir,
-                port_base=_port_base(),
-            ),
-            _say,
-        )
+        result = carry_out(_plan(given, seed, data_dir), _say)
     except UserError as error:
         print(f"chaos: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
@@ -59,6 +52,22 @@ def main() -> None:
     save(result, file)
     _say(f"\n{summary(result)}\nResult: {file}")
     sys.exit(1 if result.findings else 0)
+
+
+def _plan(given: argparse.Namespace, seed: int, data_dir: Path) -> Plan:
+    if given.guard_off is not None:
+        trial = TRIALS[given.guard_off]
+        _say(f"Without {trial.guard}, which {trial.purpose}: {trial.duration:.0f} s of faults chosen for it.")
+        return plan_of(trial, seed=seed, data_dir=data_dir, port_base=_port_base(), rate=given.rate)
+    return Plan(
+        seed=seed,
+        duration=given.duration,
+        faults=plan_faults(seed, given.duration),
+        rate=given.rate,
+        least_rate=_LEAST_RATE,
+        data_dir=data_dir,
+        port_base=_port_base(),
+    )
 
 
 def _port_base() -> int:

@@ -37,6 +37,11 @@ def stage_of(member: str) -> str:
     return member.partition("-")[0]
 
 
+def moment_file(data_dir: Path, name: str) -> Path:
+    """The file by which a process of `tests.chaos.unguarded` is told to strike itself."""
+    return data_dir / f"moment-{name}"
+
+
 class Background:
     """An event loop in a thread of its own, for proxies and load; the main thread does what blocks."""
 
@@ -71,7 +76,15 @@ class Background:
         return self.run(work())
 
     def stop(self) -> None:
-        """End the loop and its thread."""
+        """End what still goes on in the loop, the loop and its thread."""
+
+        async def cancel() -> None:
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
+
+        self.run(cancel())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
 

@@ -159,11 +159,6 @@ class Load:
             asyncio.create_task(self._look("funding", "/proposals?state=open", self._note_proposal)),
         ]
 
-    @property
-    def failures(self) -> list[BaseException]:
-        """What ended a part of the load that must go on."""
-        return [error for task in self._tasks if task.done() and (error := task.exception()) is not None]
-
     async def finish(self, within: float) -> None:
         """Begin nothing new, and see every command through to its answer."""
         self.open = False
@@ -174,6 +169,9 @@ class Load:
             self.accounts.findings.append(
                 Finding("command never answered", f"{self._under_way} commands had no answer within {within:.0f} s")
             )
+        for task in self._tasks:
+            if task.done() and (error := task.exception()) is not None:
+                self.accounts.findings.append(Finding("the suite failed", f"{task.get_name()}: {error!r}"))
         for task in [*self._tasks, *self._files]:
             task.cancel()
         await asyncio.gather(*self._tasks, *self._files, return_exceptions=True)

@@ -14,7 +14,7 @@ import psutil
 
 from deploy.local.errors import ProcessFailed, UserError
 from deploy.local.stack import DATABASE
-from tests.chaos.cluster import FULL_DISK, Background, Cluster
+from tests.chaos.cluster import FULL_DISK, Background, Cluster, moment_file
 from tests.chaos.proxy import FAIR, Proxy, Weather
 from tests.chaos.records import Intruder
 from tests.chaos.schedule import Fault, Kind
@@ -24,6 +24,10 @@ _CATCH_UP_S = 45.0
 
 #: How long a killed database may take until it can be started again, in seconds.
 _DATABASE_S = 40.0
+
+
+#: How long a process may take until it comes to the moment at which it is to be struck, in seconds.
+_STRIKE_S = 20.0
 
 
 @dataclass(slots=True)
@@ -152,6 +156,12 @@ class Nemesis:
                 return lambda: cluster.begin_again(target)
             case Kind.SERVICE_LOG_FULL:
                 return self._fill_log(target, done)
+            case Kind.SERVICE_FREEZE_IN_BATCH:
+                self._strike(target)
+                return lambda: _signal_all(cluster, target, signal.SIGCONT)
+            case Kind.SERVICE_KILL_IN_BATCH:
+                self._strike(target)
+                return lambda: cluster.begin_again(target)
             case Kind.BROKER_KILL:
                 cluster.kill(target)
                 return lambda: self._bring_back(target)
@@ -185,6 +195,16 @@ class Nemesis:
                 self._catch_up()
 
         return thaw
+
+    def _strike(self, target: str) -> None:
+        """Have a process strike itself, and wait until it has. Raises TimeoutError if it never comes to that moment."""
+        entry = self.cluster.entry(target)
+        moment_file(self.cluster.options.data_dir, target).touch()
+        deadline = time.monotonic() + _STRIKE_S
+        while (handle := entry.id.psutil()) is not None and handle.status() != psutil.STATUS_STOPPED:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{target} has not come to the moment at which it was to be struck")
+            time.sleep(0.02)
 
     def _bring_back(self, broker: str) -> None:
         self.cluster.begin_again(broker)

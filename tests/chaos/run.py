@@ -149,7 +149,7 @@ def _play(plan: Plan, cluster: Cluster, background: Background, load: Load, neme
     say("Waiting for the last answers, and until nothing moves ...")
     background.run(load.finish(within=60))
     verdict = asyncio.run(judge(cluster, nemesis.intruder, load.accounts, patience_s=plan.patience_s))
-    verdict.findings += [Finding("the suite failed", repr(error)) for error in [*nemesis.errors, *load.failures]]
+    verdict.findings += [Finding("the suite failed", repr(error)) for error in nemesis.errors]
     return Result(plan, acknowledged, load.accounts, verdict, nemesis, nemesis.intruder)
 
 

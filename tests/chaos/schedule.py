@@ -34,6 +34,10 @@ class Kind(StrEnum):
     """SIGSTOP, and SIGCONT when the fault ends."""
     SERVICE_TERMINATE = "service.terminate"
     """SIGTERM, as a roll-out does; started again when the fault ends."""
+    SERVICE_FREEZE_IN_BATCH = "service.freeze_in_batch"
+    """SIGSTOP between two statements of a transaction. Only `tests.chaos.unguarded` can do that, in its trials."""
+    SERVICE_KILL_IN_BATCH = "service.kill_in_batch"
+    """SIGKILL there."""
     SERVICE_LOG_FULL = "service.log_full"
     """Killed and started again with its log on a full disk; once more, with room, when the fault ends."""
     BROKER_KILL = "broker.kill"
@@ -58,6 +62,10 @@ class Kind(StrEnum):
     """Earlier records are put into their topics once more, as they were."""
     RECORDS_FOREIGN = "records.foreign"
     """Records that no service of this system made are put into the topics."""
+
+
+#: What only a trial of a guard does, by a schedule of its own.
+IN_TRIALS = frozenset({Kind.SERVICE_FREEZE_IN_BATCH, Kind.SERVICE_KILL_IN_BATCH})
 
 
 @dataclass(frozen=True, slots=True)
