@@ -116,6 +116,13 @@ DELIVERY = Row(
             "none",
             alarm_from=1,
         ),
+        _figure(
+            "Fenced services",
+            "May not emit: their database is older than what they published.",
+            f"sum(max by (job) (qc_outbox_fenced{{{_JOB}}}))",
+            "none",
+            alarm_from=1,
+        ),
         _figure("Services up", "Processes that answer Prometheus.", f"sum(up{{{_JOB}}})", "none"),
         _figure(
             "Relay leaders",

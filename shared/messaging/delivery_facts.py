@@ -1,6 +1,7 @@
 """What one service's database says of delivery, all of it, as of one instant: for whoever compares it with others."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
@@ -45,8 +46,20 @@ class Waiting(NamedTuple):
 
     stream: Stream
     sequence: int
-    event_id: UUID
+    #: None if nothing stands in the way any more and what waits is being applied.
+    event_id: UUID | None
     why: str
+
+
+class Stop(NamedTuple):
+    """A key that stands still because the broker refuses an event of it."""
+
+    topic: str
+    key: str
+    event_id: UUID
+    error: str
+    attempts: int
+    retry_at: datetime
 
 
 class Letter(NamedTuple):
@@ -92,7 +105,6 @@ async def read(connection: Connection) -> DeliveryFacts:
         select event_id, source, type, subject, topic, key, sequence, causation_id, u.position is null as sent
         from outbox o left join outbox_unsent u using (position) order by o.position"""
     )
-    stops = await connection.fetch("select topic, key, event_id from relay_stops")
     positions = await connection.fetch(
         "select topic, source, key, last_sequence, last_event_id, baseline from positions"
     )
@@ -118,7 +130,7 @@ async def read(connection: Connection) -> DeliveryFacts:
     return DeliveryFacts(
         counters={(row["topic"], row["key"]): row["last_sequence"] for row in counters},
         saved=[SavedEvent(*row) for row in saved],
-        relay_stops={(row["topic"], row["key"]): row["event_id"] for row in stops},
+        relay_stops={(stop.topic, stop.key): stop.event_id for stop in await stops(connection)},
         fence=await connection.fetchval("select reason from outbox_fence"),
         positions={
             Stream(row["topic"], row["source"], row["key"]): Accepted(
@@ -132,6 +144,14 @@ async def read(connection: Connection) -> DeliveryFacts:
         changed_twice=[tuple(row) for row in twice],
         versions_missing=[tuple(row) for row in missing],
     )
+
+
+async def stops(connection: Connection) -> list[Stop]:
+    """Keys that stand still because the broker refuses an event of theirs, the longest first."""
+    rows = await connection.fetch(
+        "select topic, key, event_id, error, attempts, retry_at from relay_stops order by stopped_at, topic, key"
+    )
+    return [Stop(*row) for row in rows]
 
 
 def _waiting(row: asyncpg.Record, why: str) -> Waiting:

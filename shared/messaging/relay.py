@@ -8,7 +8,6 @@ not marked is sent again: positions drop the repeat.
 """
 
 import asyncio
-import random
 import time
 from asyncio import Future
 from collections import Counter, deque
@@ -31,8 +30,10 @@ from aiokafka.errors import (
 )
 from aiokafka.structs import RecordMetadata
 
-from shared.messaging import outbox, relay_rows, wake
-from shared.messaging.broker import KafkaSettings, cluster_id, new_producer
+from shared.messaging import outbox, recovery, relay_rows, wake
+from shared.messaging.broker import KafkaSettings, new_producer
+from shared.messaging.log_reading import LogNotReadable
+from shared.messaging.loops import Loop
 from shared.messaging.offsets import Partition
 from shared.messaging.outgoing_records import Lot, RecordMaker
 from shared.messaging.relay_rows import Row
@@ -66,8 +67,8 @@ _CLOSE_S = 0.5
 #: A relay whose records are not acknowledged for this long, in seconds, is not ready.
 ACKNOWLEDGE_LIMIT_S = 10.0
 
-_BACKOFF_FIRST_S = 0.2
-_BACKOFF_MAX_S = 12.8
+#: Longest pause between two attempts to reach the broker or the database, in seconds.
+_LONGEST_PAUSE_S = 12.8
 
 #: How long a key the broker refused a record of stands still before it is tried again.
 _RETRY_REFUSED = timedelta(seconds=60)
@@ -116,9 +117,7 @@ class Relay:
         self._retention = retention
         self._maker = RecordMaker()
         self._wake = asyncio.Event()
-        self._stopping = asyncio.Event()
-        self._limit: asyncio.Timeout | None = None
-        self._failures = 0
+        self._loop = Loop(finish_s=FLUSH_S, longest_pause_s=_LONGEST_PAUSE_S)
         self._pruned_at = 0.0
         self._trouble: str | None = "not started"
         #: Since when we have waited for the broker's answer, if we do.
@@ -137,45 +136,22 @@ class Relay:
 
     def stop(self) -> None:
         """Send what is saved, for up to FLUSH_S seconds, then end."""
-        self._stopping.set()
+        self._loop.stop()
         self._wake.set()
-        if self._limit is not None:
-            self._limit.reschedule(asyncio.get_running_loop().time() + FLUSH_S)
 
     async def run(self) -> None:
         """Send until stopped. A lost broker or database is waited for, without end."""
-        try:
-            async with asyncio.timeout(None) as self._limit:
-                with wake.listening(self._source, self._wake):
-                    await self._run()
-        except TimeoutError:
-            _log.warning("stopped with events unsent; they are sent at the next start")
-        finally:
-            self._limit = None
+        with wake.listening(self._source, self._wake):
+            if not await self._loop.run(self._session, self._failed):
+                _log.warning("stopped with events unsent; they are sent at the next start")
 
-    async def _run(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                await self._session()
-            except Exception as error:
-                if not (is_passing(error) or isinstance(error, KafkaError)):
-                    _log.exception("relay failed; starting it anew")
-                else:
-                    _log.warning("relay lost its broker or database", error=repr(error))
-                self._trouble = f"reconnecting after {type(error).__name__}"
-                metrics.RELAY_FAILURES.inc()
-                await self._back_off()
-            finally:
-                self._unanswered_since = None
-                metrics.RELAY_LEADER.set(0)
-
-    async def _back_off(self) -> None:
-        ceiling = min(_BACKOFF_FIRST_S * 2 ** min(self._failures, 10), _BACKOFF_MAX_S)
-        self._failures += 1
-        try:
-            await asyncio.wait_for(self._stopping.wait(), random.uniform(ceiling / 2, ceiling))
-        except TimeoutError:
-            return
+    def _failed(self, error: Exception) -> None:
+        if not (is_passing(error) or isinstance(error, KafkaError | LogNotReadable)):
+            _log.exception("relay failed; starting it anew", exc_info=error)
+        else:
+            _log.warning("relay lost its broker or database", error=repr(error))
+        self._trouble = f"reconnecting after {type(error).__name__}"
+        metrics.RELAY_FAILURES.inc()
 
     async def _session(self) -> None:
         connection = await connect(self._dsn, name=self._name)
@@ -185,7 +161,11 @@ class Relay:
                 return
             await connection.add_listener(outbox.WAKE_CHANNEL, self._woken)
             session = _Session(connection)
-            session.cluster_id = await self._meanwhile(session, cluster_id(self._kafka))
+            checked = await self._meanwhile(session, self._check())
+            if checked.reason is not None:
+                await self._wait_for_recovery(session, checked.reason)
+                return
+            session.cluster_id = checked.cluster_id
             while True:
                 async with self._producing(session) as producer:
                     refused = await self._pump(session, producer)
@@ -195,7 +175,38 @@ class Relay:
                     for lot in refused:
                         await self._send_alone(session, producer, lot)
         finally:
+            self._unanswered_since = None
+            metrics.RELAY_LEADER.set(0)
             connection.terminate()
+
+    async def _become_leader(self, connection: Connection) -> bool:
+        while not await connection.fetchval("select pg_try_advisory_lock($1)", _LOCK):
+            # Another process sends, so nothing is wrong here.
+            self._trouble = None
+            self._loop.works()
+            if await self._nap():
+                # Something was committed here; however often, the leader hears of it once.
+                self._wake.clear()
+                await connection.execute("select pg_notify($1, '')", outbox.WAKE_CHANNEL)
+            if self._loop.stopping.is_set():
+                return False
+        _log.info("relay leads")
+        return True
+
+    async def _check(self) -> recovery.Checked:
+        """Compare the database with what was published, on a connection beside the one that holds the lock."""
+        connection = await connect(self._dsn, name=self._name)
+        try:
+            return await recovery.check(connection, self._kafka, self._source)
+        finally:
+            connection.terminate()
+
+    async def _wait_for_recovery(self, session: _Session, reason: str) -> None:
+        self._trouble = f"nothing is sent: {reason}; run `qc outbox recover`"
+        self._loop.works()
+        while await outbox.fence(session.connection) is not None and not self._loop.stopping.is_set():
+            self._wake.clear()
+            await self._nap()
 
     @asynccontextmanager
     async def _producing(self, session: _Session) -> AsyncGenerator[AIOKafkaProducer]:
@@ -207,19 +218,6 @@ class Relay:
             yield producer
         finally:
             await _abandon(producer)
-
-    async def _become_leader(self, connection: Connection) -> bool:
-        while not await connection.fetchval("select pg_try_advisory_lock($1)", _LOCK):
-            # Another process sends, so nothing is wrong here.
-            self._trouble, self._failures = None, 0
-            if await self._nap():
-                # Something was committed here; however often, the leader hears of it once.
-                self._wake.clear()
-                await connection.execute("select pg_notify($1, '')", outbox.WAKE_CHANNEL)
-            if self._stopping.is_set():
-                return False
-        _log.info("relay leads")
-        return True
 
     async def _meanwhile(self, session: _Session, work: Awaitable[T]) -> T:
         """Wait for something that may take long, and keep the lease of the lock meanwhile."""
@@ -259,8 +257,8 @@ class Relay:
                 elif not rows:
                     if failed:
                         return _refused(failed)
-                    self._failures = 0
-                    if self._stopping.is_set():
+                    self._loop.works()
+                    if self._loop.stopping.is_set():
                         return []
                     await self._prune(session)
                     await self._nap()
@@ -392,7 +390,7 @@ class Relay:
         acknowledged = {lot.partition: answer.offset + len(lot.rows) for lot, answer in sent if answer.offset >= 0}
         async with session.turn:
             await relay_rows.mark_sent(session.connection, rows, session.cluster_id, acknowledged)
-        self._failures = 0
+        self._loop.works()
         for event_type, count in Counter(row["type"] for row in rows).items():
             metrics.EVENTS_SENT.labels(event_type).inc(count)
 

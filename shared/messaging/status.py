@@ -12,6 +12,7 @@ class DeliveryStatus:
 
     outbox_depth: int
     outbox_oldest_s: float
+    outbox_fenced: bool
     events_published: int
     relay_stopped_keys: int
     held_events: int
@@ -37,6 +38,7 @@ async def read(connection: Connection) -> DeliveryStatus:
             coalesce(extract(epoch from now() - (
                 select saved_at from outbox where position = (select min(position) from outbox_unsent)
             )), 0)::float8 as outbox_oldest_s,
+            exists (select from outbox_fence) as outbox_fenced,
             (select coalesce(sum(last_sequence), 0) from outbox_counters)::bigint
                 - (select count(*) from outbox_unsent) as events_published,
             (select count(*) from relay_stops) as relay_stopped_keys,
@@ -65,6 +67,7 @@ def observe(status: DeliveryStatus) -> None:
     """Show a snapshot as metrics."""
     metrics.OUTBOX_DEPTH.set(status.outbox_depth)
     metrics.OUTBOX_OLDEST.set(status.outbox_oldest_s)
+    metrics.OUTBOX_FENCED.set(status.outbox_fenced)
     metrics.RELAY_STOPPED_KEYS.set(status.relay_stopped_keys)
     metrics.HELD_EVENTS.set(status.held_events)
     metrics.HELD_OLDEST.set(status.held_oldest_s)

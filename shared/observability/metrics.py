@@ -45,6 +45,10 @@ DEAD_LETTERS_UNPUBLISHED = Gauge(
 EVENTS_SENT = Counter("qc_events_sent_total", "Events acknowledged by the broker, by event type.", ["type"])
 OUTBOX_DEPTH = Gauge("qc_outbox_depth", "Events saved and not yet acknowledged by the broker.")
 OUTBOX_OLDEST = Gauge("qc_outbox_oldest_age_seconds", "Age of the oldest event not yet acknowledged; 0 if none.")
+OUTBOX_FENCED = Gauge(
+    "qc_outbox_fenced",
+    "1 while the service may not emit because its database is older than what it published. Above 0 raises an alert.",
+)
 RELAY_LEADER = Gauge("qc_relay_leader", "1 if this process holds the relay's lock, else 0.")
 RELAY_STOPPED_KEYS = Gauge(
     "qc_relay_stopped_keys",

@@ -75,10 +75,12 @@ def a_source() -> str:
     return f"/test-{uuid.uuid4().hex}/intelligence"
 
 
-async def emit(pool: Pool, key: str, count: int, *, name: str = "Testbrook (fictional)") -> list[ConcernClosed]:
+async def emit(
+    pool: Pool, key: str, count: int, *, name: str = "Testbrook (fictional)", source: str = SOURCE
+) -> list[ConcernClosed]:
     """Save events in one transaction, as a command would."""
     events = [closed_event(key, name=name) for _ in range(count)]
-    async with unit_of_work(pool, SOURCE, datetime.now(UTC)) as work:
+    async with unit_of_work(pool, source, datetime.now(UTC)) as work:
         for event in events:
             work.emit(event, key=key, correlation_id=event.concern_id)
     return events
