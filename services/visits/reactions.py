@@ -33,11 +33,13 @@ class Workspace:
     def remember(self, data: ConcernEvent) -> Concern:
         """The concern an event is about, as visits knew it before, with what the event says of its place."""
         provider = data.provider
-        self.providers[provider.ods_code] = Provider(provider.ods_code, provider.name, provider.kind)
-        known = self.concerns.get(data.concern_id) or Concern(data.concern_id, data.reference, provider.ods_code)
-        known = replace(known, reference=data.reference)
+        code = provider.ods_code
+        self.providers[code] = Provider(code, provider.name, provider.kind)
+        known = self.concerns.get(data.concern_id) or Concern(data.concern_id, data.reference, code)
         if isinstance(data, ConcernScope):
-            known = replace(known, site_code=data.site_code, programme=data.programme)
+            known = replace(known, reference=data.reference, site_code=data.site_code, programme=data.programme)
+        else:
+            known = replace(known, reference=data.reference)
         self.concerns[known.id] = known
         return known
 

@@ -4,7 +4,7 @@ The data is JSON in the record's value; every attribute is a header ``ce_<name>`
 ``partitionkey``. Any CloudEvents SDK reads it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
@@ -18,7 +18,7 @@ SPEC_VERSION = "1.0"
 CONTENT_TYPE = "application/json"
 _PREFIX = "ce_"
 
-RawHeaders = Iterable[tuple[str, bytes]]
+RawHeaders = Sequence[tuple[str, bytes]]
 
 
 class UnreadableRecord(ValueError):
@@ -85,11 +85,14 @@ class Envelope(BaseModel):
         ]
 
 
-#: Names of the headers of an event.
-_OURS = {
-    "content-type",
-    *(_PREFIX + str(field.validation_alias or name) for name, field in Envelope.model_fields.items()),
-    _PREFIX + "specversion",
+#: The headers of an event, and the attribute that each of them carries.
+_ATTRIBUTES = {
+    "content-type": "content-type",
+    _PREFIX + "specversion": "specversion",
+    **{
+        _PREFIX + attribute: attribute
+        for attribute in (str(field.validation_alias or name) for name, field in Envelope.model_fields.items())
+    },
 }
 
 
@@ -129,6 +132,17 @@ def _fault(value: str | None) -> str:
 
 
 def _attributes(headers: RawHeaders) -> dict[str, str]:
+    try:
+        # As every record of this system is: each header is one of ours, is UTF-8, and stands there once.
+        attributes = {_ATTRIBUTES[name]: value.decode() for name, value in headers}
+    except (KeyError, UnicodeDecodeError, AttributeError):
+        return _attributes_among_others(headers)
+    return attributes if len(attributes) == len(headers) else _attributes_among_others(headers)
+
+
+def _attributes_among_others(headers: RawHeaders) -> dict[str, str]:
+    if any(not _is_utf8(name) for name, _ in headers):
+        raise UnreadableRecord("the name of a header is not UTF-8")
     attributes: dict[str, str] = {}
     for name, value in headers:
         if name == "content-type":
@@ -146,9 +160,14 @@ def _attributes(headers: RawHeaders) -> dict[str, str]:
     return attributes
 
 
+def _is_utf8(name: str) -> bool:
+    """Whether a name was; a byte that was not stands in it as a surrogate."""
+    return name.isascii() or not any("\ud800" <= character <= "\udfff" for character in name)
+
+
 def _title(name: str) -> str:
     """A header as an error names it: one of ours by its name."""
-    return f"header {name}" if name in _OURS else f"a header {_PREFIX}… that is not of this system"
+    return f"header {name}" if name in _ATTRIBUTES else f"a header {_PREFIX}… that is not of this system"
 
 
 def describe(error: ValidationError, prefix: str = "") -> str:

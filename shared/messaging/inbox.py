@@ -206,18 +206,21 @@ class Inbox:
         ]
 
     def _count(self, result: Applied, plan: Plan) -> None:
-        for events, name in (
-            (plan.duplicates, "duplicate"),
-            (plan.to_hold, "held"),
-            (plan.released, "released"),
-            ([parked.event for parked in plan.parked.values() if parked.event is not None], "parked"),
+        parked = [parked.event for parked in plan.parked.values() if parked.event is not None]
+        ignored = [event for event in plan.accepted if not self._reactions.handles(event.data)]
+        for name, envelopes in (
+            ("applied", result.applied),
+            ("ignored", [event.envelope for event in ignored]),
+            ("duplicate", [event.envelope for event in plan.duplicates]),
+            ("held", [event.envelope for event in plan.to_hold]),
+            ("released", [event.envelope for event in plan.released]),
+            ("parked", [event.envelope for event in parked]),
         ):
-            result.counts.update((_label(event.envelope), name) for event in events)
-        result.counts.update(
-            (_label(event.envelope), "applied" if self._reactions.handles(event.data) else "ignored")
-            for event in plan.accepted
-        )
-        result.counts.update((_label(letter.envelope), letter.defect.value) for letter in result.undeliverable)
+            for event_type, count in Counter([envelope.type for envelope in envelopes]).items():
+                result.counts[_label(event_type), name] += count
+        for letter in result.undeliverable:
+            event_type = letter.envelope.type if letter.envelope is not None else None
+            result.counts[_label(event_type), letter.defect.value] += 1
 
 
 async def _held(
@@ -285,9 +288,9 @@ async def _park(
     )
 
 
-def _label(envelope: Envelope | None) -> str:
+def _label(event_type: str | None) -> str:
     """Name of an event's type for metrics: only registered types, so that nobody outside can add a label."""
-    return envelope.type if envelope is not None and by_type(envelope.type) is not None else "unknown"
+    return event_type if event_type is not None and by_type(event_type) is not None else "unknown"
 
 
 def _check_not_behind(

@@ -1,7 +1,7 @@
 """What comes out of a topic: a raw record, and the event it holds if it can be read."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
@@ -33,9 +33,12 @@ class ConsumerRecord(Protocol):
     headers: Any
 
 
-@dataclass(frozen=True, slots=True)
+# Record and Event are made for every record there is, and making a frozen dataclass takes three times as long.
+
+
+@dataclass(slots=True)
 class Record:
-    """A record as the broker keeps it.
+    """A record as the broker keeps it. Never changed.
 
     The name of a header that is not UTF-8 holds its bytes as surrogate escapes.
     """
@@ -65,15 +68,8 @@ class Record:
     @staticmethod
     def of(raw: ConsumerRecord) -> "Record":
         """Copy what a client library read. A timestamp that is no date is brought into range."""
-        return Record(
-            topic=raw.topic,
-            partition=raw.partition,
-            offset=raw.offset,
-            time=moment(raw.timestamp),
-            key=raw.key,
-            headers=tuple((name, value) for name, value in raw.headers),
-            value=raw.value,
-        )
+        time = moment(raw.timestamp)
+        return Record(raw.topic, raw.partition, raw.offset, time, raw.key, raw.headers, raw.value)
 
 
 def moment(milliseconds: int) -> datetime:
@@ -116,9 +112,9 @@ class Undeliverable:
     attempts: int = 1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Event:
-    """A record whose envelope was read, and so has its place in a stream."""
+    """A record whose envelope was read, and so has its place in a stream. Never changed."""
 
     record: Record
     envelope: Envelope
@@ -126,11 +122,11 @@ class Event:
     data: EventData | None
     #: How the value breaks the contract, if it does.
     broken: str | None = None
+    #: The stream it is numbered in.
+    stream: Stream = field(init=False)
 
-    @property
-    def stream(self) -> Stream:
-        """The stream it is numbered in."""
-        return Stream(self.record.topic, self.envelope.source, self.envelope.key)
+    def __post_init__(self) -> None:
+        self.stream = Stream(self.record.topic, self.envelope.source, self.envelope.key)
 
 
 def undeliverable(record: Record, defect: Defect, error: str, envelope: Envelope | None = None) -> Undeliverable:
@@ -153,8 +149,6 @@ def decode(record: Record, *, open_value: bool = True) -> Event | Undeliverable:
     """
     if record.damage is not None:
         return undeliverable(record, Defect.UNREADABLE, record.damage)
-    if any(not _is_utf8(name) for name, _ in record.headers):
-        return undeliverable(record, Defect.UNREADABLE, "the name of a header is not UTF-8")
     try:
         envelope = read_envelope(record.key, record.headers)
     except UnreadableRecord as error:
@@ -176,7 +170,3 @@ def decode(record: Record, *, open_value: bool = True) -> Event | Undeliverable:
         return Event(record, envelope, spec.model.model_validate_json(record.value))
     except ValidationError as error:
         return Event(record, envelope, None, printable(describe(error, "data.")))
-
-
-def _is_utf8(name: str) -> bool:
-    return name.isascii() or not any("\ud800" <= character <= "\udfff" for character in name)

@@ -1,10 +1,13 @@
 """What a batch came to, as operations staff see it: in metrics and in the log. Ids only, never what a record holds."""
 
+import logging
 from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
 
 import structlog
 
+from shared.contracts.envelope import Envelope
 from shared.messaging.inbox import Applied
 from shared.messaging.ordering import Reason
 from shared.observability import metrics
@@ -16,9 +19,7 @@ def report(applied: Applied, now: datetime) -> None:
     """Count what became of each record, and log what an operator should know of."""
     for (event_type, result), count in applied.counts.items():
         metrics.EVENTS_CONSUMED.labels(event_type, result).inc(count)
-    for envelope in applied.applied:
-        metrics.EVENT_AGE.labels(envelope.type).observe(max((now - envelope.time).total_seconds(), 0))
-        _log.debug("event applied", event_id=str(envelope.id), type=envelope.type, trace=envelope.traceparent)
+    _report_applied(applied.applied, now)
     for letter in applied.undeliverable:
         record = letter.record
         _log.error(
@@ -55,3 +56,13 @@ def report(applied: Applied, now: datetime) -> None:
                 key=stream.key,
                 count=count,
             )
+
+
+def _report_applied(applied: Sequence[Envelope], now: datetime) -> None:
+    """Every event there is comes by here: what is not wanted must cost nothing."""
+    ages = {event_type: metrics.EVENT_AGE.labels(event_type) for event_type in {e.type for e in applied}}
+    for envelope in applied:
+        ages[envelope.type].observe(max((now - envelope.time).total_seconds(), 0))
+    if logging.getLogger("consumer").isEnabledFor(logging.DEBUG):
+        for envelope in applied:
+            _log.debug("event applied", event_id=str(envelope.id), type=envelope.type, trace=envelope.traceparent)

@@ -71,7 +71,7 @@ async def references(connection: Connection, ids: Collection[UUID]) -> dict[UUID
 
 async def save(connection: Connection, changed: Sequence[Concern]) -> None:
     """Keep concerns, new and known."""
-    ordered = sorted(changed, key=lambda concern: concern.id)
+    ordered = sorted(changed, key=lambda concern: concern.id.int)
     await connection.execute(
         """
         insert into concerns (id, reference, provider_code, site_code, programme, category, visited_category, open)

@@ -83,7 +83,7 @@ async def save(connection: Connection, changed: Sequence[Requirement]) -> None:
     """Keep requirements, new and known, in one statement."""
     if not changed:
         return
-    ordered = sorted(changed, key=lambda requirement: requirement.id)
+    ordered = sorted(changed, key=lambda requirement: requirement.id.int)
     await connection.execute(
         """
         insert into requirements (id, concern_id, number, provider_code, category, kind, latest_date, policy_version,
