@@ -24,6 +24,7 @@ from benchmarks.ground import Ground, running
 from deploy.local.errors import UserError
 from deploy.local.stack import SERVICES
 from shared.observability import logs
+from shared.service import garbage
 
 _LATEST = Path(__file__).with_name("latest.json")
 
@@ -51,6 +52,8 @@ def main() -> None:
         parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(_PARTS)}")
     parts = [name for name in _PARTS if not asked.parts or name in asked.parts]
     logs.configure("benchmark", "ERROR")
+    # As in a service; all that is measured in this process, ours or not, has the same of it.
+    garbage.settle()
     try:
         figures, broker = _measure(parts, asked.kafka, quick=asked.quick)
     except UserError as error:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from shared.observability import logs
 from shared.security.tokens import TokenVerifier
-from shared.service import documentation
+from shared.service import documentation, garbage
 from shared.service.runtime import Service, ServiceSpec
 from shared.service.settings import ServiceSettings
 from shared.web import problems
@@ -85,8 +85,10 @@ def main(spec: ServiceSpec, settings_type: type[ServiceSettings]) -> None:
     except ValidationError as error:
         sys.exit(_refuse(spec.name, error))
     logs.configure(spec.name, settings.log_level)
+    application = build(spec, settings)
+    garbage.settle()
     uvicorn.run(
-        build(spec, settings),
+        application,
         host=settings.http_host,
         port=settings.http_port,
         log_config=None,
