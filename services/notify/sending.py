@@ -106,6 +106,10 @@ async def _send_or_put_off(context: WorkerContext, mailer: Mailer, claimed: Clai
 
 async def _send(context: WorkerContext, mailer: Mailer, claimed: Claimed) -> None:
     """Send one claimed delivery and save what came of it. Raises MailServerUnavailable, after it was queued again."""
+    if claimed.was_sent:
+        _log.info("known to be sent before", delivery=str(claimed.id), about=str(claimed.event_id))
+        await _saved(context, lambda: _mark_sent_before(context, claimed))
+        return
     now = datetime.now(UTC)
     try:
         letter = fill(claimed.template, claimed.data, About(claimed.event_id, claimed.name, claimed.time))
@@ -180,6 +184,15 @@ async def _mark_sent(context: WorkerContext, claimed: Claimed) -> None:
             told, key=told.provider.ods_code, correlation_id=claimed.correlation_id, causation_id=claimed.event_id
         )
         await history.record(work.connection, [_change(claimed, now, "sent", {"attempts": claimed.attempts})])
+
+
+async def _mark_sent_before(context: WorkerContext, claimed: Claimed) -> None:
+    now = datetime.now(UTC)
+    async with context.pool.acquire() as connection, connection.transaction():
+        if await deliveries.mark_sent(connection, claimed, now):
+            await history.record(connection, [_change(claimed, now, "known to be sent", {})])
+        else:
+            _tell_of_lost_claim(claimed)
 
 
 async def _mark_failed(context: WorkerContext, claimed: Claimed, failure: FailureCode, code: str) -> None:

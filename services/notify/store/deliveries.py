@@ -76,6 +76,8 @@ class Claimed:
     correlation_id: UUID
     traceparent: str | None
     data: JsonObject
+    #: True if this service has told that it was sent: its database was restored to before that.
+    was_sent: bool
 
 
 _SELECT = """
@@ -85,9 +87,10 @@ _SELECT = """
     from deliveries d join feed f using (event_id) join stakeholders s on s.id = d.stakeholder_id"""
 
 #: Due: its time has come, or the process that was sending it is silent for too long. An inactive stakeholder's wait.
+#: None is while the service may not emit: it could not tell of it, and its database may have forgotten what was sent.
 _DUE = """
     from deliveries d join stakeholders s on s.id = d.stakeholder_id
-    where s.active and (d.state = 'queued' and d.next_attempt_at <= now()
+    where not exists (select from outbox_fence) and s.active and (d.state = 'queued' and d.next_attempt_at <= now()
                         or d.state = 'sending' and d.claimed_until <= now())"""
 
 
@@ -206,7 +209,9 @@ async def claim(connection: Connection, claimant: str, lease_s: float) -> Claime
             returning *
         )
         select c.id, c.template, c.attempts, c.version, c.claimed_by, c.stakeholder_id, s.kind as stakeholder_kind,
-               a.email, c.event_id, f.name, f.type, f.time, f.correlation_id, f.traceparent, f.data
+               a.email, c.event_id, f.name, f.type, f.time, f.correlation_id, f.traceparent, f.data,
+               exists (select from outbox o where o.subject = c.id::text
+                       and o.type = 'uk.nhs.quality.notification.delivered.v1') as was_sent
         from claimed c join feed f using (event_id) join stakeholders s on s.id = c.stakeholder_id
             join stakeholder_addresses a on a.stakeholder_id = c.stakeholder_id""",  # noqa: S608 the condition is a constant
         claimant,
