@@ -36,7 +36,8 @@ async def test_what_the_topic_tells_was_sent_is_marked_and_not_mailed_again(
         await all_are(notify, "sent", 2)
     assert len(mail_server.mails) == len({mail.id for mail in mail_server.mails}) == 2
     assert len(await notify.emitted(NotificationDelivered)) == 2
-    assert await changes(notify) == ["sent", "known to be sent", "sent"]
+    made = await changes(notify)
+    assert (made.count("sent"), made.count("known to be sent")) == (2, 1)
 
 
 async def test_nothing_is_mailed_while_the_service_may_not_emit(
