@@ -39,6 +39,9 @@ COMMANDS = {
     "topics": Registration("deploy.cli.topics:app", "Create and check the Kafka topics."),
     "import": Registration("deploy.cli.imports:app", "Import registers from CSV files."),
     "demo": Registration("deploy.cli.demo:demo", "Start everything and play one quality cycle."),
+    "dead-letters": Registration("deploy.cli.dead_letters:app", "Records that were not applied, and what is decided."),
+    "parked": Registration("deploy.cli.parked:app", "Streams that stand still, and gaps."),
+    "outbox": Registration("deploy.cli.outbox:app", "Events on their way out: status, republish, recover."),
     "verify": Registration("deploy.cli.verify:verify", "Compare all stages and topics, and name what does not fit."),
     "contracts": Registration("deploy.cli.contracts:app", "Export and check the contracts between the stages."),
 }

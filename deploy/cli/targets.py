@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, TypeVar
 
@@ -35,7 +36,13 @@ class ServiceName(StrEnum):
     NOTIFY = "notify"
 
 
-Service = Annotated[ServiceName, typer.Option("--service", help="The service whose database is meant.")]
+Service = Annotated[
+    ServiceName, typer.Option("--service", metavar="NAME", help="intelligence, visits, funding or notify.")
+]
+Services = Annotated[
+    list[ServiceName] | None,
+    typer.Option("--service", metavar="NAME", help="Only this service; again for another. All by default."),
+]
 DatabaseUrl = Annotated[
     str | None,
     typer.Option(
@@ -49,10 +56,16 @@ Bootstrap = Annotated[
     ),
 ]
 Actor = Annotated[
-    str | None, typer.Option(help="Opaque id of who does this; by default the user of this machine. It is kept.")
+    str | None,
+    typer.Option(metavar="ID", help="Opaque id of who does this; by default the user of this machine. It is kept."),
 ]
-Reason = Annotated[str, typer.Option(help="Why. It is kept; name no person in it.")]
+Reason = Annotated[str, typer.Option(metavar="TEXT", help="Why. It is kept; name no person in it.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Change nothing; say what would be done.")]
+
+#: What an option that takes an instant may be given.
+INSTANT = "an instant such as 2026-03-04T05:00Z, an age such as 90m, 6h or 3d, or all."
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 #: A longer reason is no reason but a report.
 _LONGEST_REASON = 500
@@ -82,9 +95,12 @@ def database_url(service: str, given: str | None = None) -> str:
         ) from error
 
 
-def database_urls() -> dict[str, str]:
-    """Addresses of all services' databases. Raises UserError for one that is not known."""
-    return {name: database_url(name) for name in SERVICES}
+def names(services: list[ServiceName] | None, given_url: str | None) -> list[str]:
+    """The services that are meant, in the order of the cycle. Raises UserError if one address is given for several."""
+    wanted = [name for name in SERVICES if not services or name in services]
+    if given_url is not None and len(wanted) > 1:
+        raise UserError("--database-url is the address of one service's database: say which with --service.")
+    return wanted
 
 
 def kafka(given: str | None = None) -> KafkaSettings:
@@ -133,3 +149,18 @@ def _user() -> str:
         return f"user:{getpass.getuser()}"
     except (OSError, KeyError) as error:
         raise UserError("The user of this machine has no name: give --actor.") from error
+
+
+def instant(text: str) -> datetime | None:
+    """The instant an option means; None for all. Raises UserError."""
+    if text == "all":
+        return None
+    if text[:-1].isdecimal() and text[-1] in _UNITS:
+        return datetime.now(UTC) - timedelta(**{_UNITS[text[-1]]: int(text[:-1])})
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise UserError(f"{text!r} is no instant: write {INSTANT}") from error
+    if found.tzinfo is None:
+        raise UserError(f"{text!r} does not say which time zone: add a Z for UTC.")
+    return found

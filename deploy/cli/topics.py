@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import Annotated
+from dataclasses import asdict
+from typing import Annotated, Any
 
 import typer
 from aiokafka.errors import KafkaError
 
+from deploy.cli import printing
+from deploy.cli.targets import DryRun
 from deploy.local import broker
 from deploy.local.errors import UserError
 from deploy.local.stack import attach
@@ -31,15 +34,27 @@ def apply(
     min_insync_replicas: Annotated[
         int, typer.Option(min=1, max=10, help="Copies that must have a record before it is acknowledged.")
     ] = 1,
+    dry_run: DryRun = False,
+    as_json: printing.AsJson = False,
 ) -> None:
-    """Create the topics that are missing and wait until every partition has a leader."""
+    """Create the topics that are missing and wait until every partition has a leader. Existing ones stay as they are.
+
+    With --dry-run nothing is created; exit code 1 if there is something to create or to mend.
+    """
     address = _address(bootstrap)
+    if dry_run:
+        states = _describe(address)
+        _tell(states, as_json, missing=[state.name for state in states if state.partitions is None])
+        return
     try:
         created = asyncio.run(
             topics.apply(address, replication_factor=replication_factor, min_insync_replicas=min_insync_replicas)
         )
     except topics.TopicsNotReady as error:
         raise UserError(str(error)) from error
+    if as_json:
+        printing.as_json({"created": created})
+        return
     for name in created:
         typer.echo(f"created {name}")
     if not created:
@@ -47,17 +62,29 @@ def apply(
 
 
 @app.command()
-def check(bootstrap: Bootstrap = None) -> None:
+def check(bootstrap: Bootstrap = None, as_json: printing.AsJson = False) -> None:
     """Compare the topics with their declaration. Exit code 1 if they differ."""
-    address = _address(bootstrap)
+    _tell(_describe(_address(bootstrap)), as_json)
+
+
+def _describe(address: str) -> list[topics.TopicState]:
     try:
-        states = asyncio.run(topics.describe(address))
+        return asyncio.run(topics.describe(address))
     except KafkaError as error:
         raise UserError(
             f"The cluster at {address} did not answer ({error}): look at its brokers and try again."
         ) from error
-    for state in states:
-        typer.echo(state.problem or f"{state.name}: {state.partitions} partitions, {state.replicas} replica(s)")
+
+
+def _tell(states: list[topics.TopicState], as_json: bool, *, missing: list[str] | None = None) -> None:
+    if as_json:
+        document: dict[str, Any] = {"topics": [{**asdict(state), "problem": state.problem} for state in states]}
+        printing.as_json(document if missing is None else {**document, "would_create": missing})
+    for state in states if not as_json else ():
+        if missing and state.name in missing:
+            typer.echo(f"would create {state.name}")
+        else:
+            typer.echo(state.problem or f"{state.name}: {state.partitions} partitions, {state.replicas} replica(s)")
     if any(state.problem for state in states):
         raise typer.Exit(1)
 

@@ -28,7 +28,7 @@ def verify(
     ] = 0,
     service: Annotated[
         list[targets.ServiceName] | None,
-        typer.Option(help="Compare only this one, and with others that are named too; all by default."),
+        typer.Option(metavar="NAME", help="Compare only this one, and with others that are named too; all by default."),
     ] = None,
     bootstrap: targets.Bootstrap = None,
     mail: Annotated[

@@ -62,7 +62,7 @@ def waiting(service: Service) -> Iterator[Finding]:
         Kind.WAITING,
         name,
         f"{{n}} streams are parked in {name}; see `qc parked list --service {name}`",
-        [f"{_place(one)} {one.event_id} {one.why}" for one in facts.parked],
+        [f"{_place(one)} {one.event_id or ''} {one.why}" for one in facts.parked],
     )
     yield from found(
         "dead_letters.open",

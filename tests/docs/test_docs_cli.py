@@ -46,7 +46,7 @@ def test_no_other_command_is_documented() -> None:
 
 def test_every_command_that_a_document_shows_exists() -> None:
     groups = {name.split()[0] for name in ALL if " " in name}
-    called = re.compile(r"(?:^|[^\w./-])(?:\.venv/bin/)?qc ([a-z]+)(?: ([a-z]+))?", re.M)
+    called = re.compile(r"(?:^|[^\w./-])(?:\.venv/bin/)?qc ([a-z][a-z-]*)(?: ([a-z][a-z-]*))?", re.M)
     for path in all_documents():
         shown = [*blocks(path, "bash"), *re.findall(r"`((?:\.venv/bin/)?qc [^`]+)`", prose(path))]
         for command, second in called.findall("\n".join(shown)):
