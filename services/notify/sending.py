@@ -181,7 +181,11 @@ async def _mark_sent(context: WorkerContext, claimed: Claimed) -> None:
             return
         told = NotificationDelivered(**_told(claimed).model_dump(), delivered_at=now)
         work.emit(
-            told, key=told.provider.ods_code, correlation_id=claimed.correlation_id, causation_id=claimed.event_id
+            told,
+            key=told.provider.ods_code,
+            correlation_id=claimed.correlation_id,
+            causation_id=claimed.event_id,
+            repeat=0,
         )
         await history.record(work.connection, [_change(claimed, now, "sent", {"attempts": claimed.attempts})])
 
@@ -204,7 +208,12 @@ async def _mark_failed(context: WorkerContext, claimed: Claimed, failure: Failur
             return
         told = NotificationFailed(**_told(claimed).model_dump(), failed_at=now, failure=failure)
         work.emit(
-            told, key=told.provider.ods_code, correlation_id=claimed.correlation_id, causation_id=claimed.event_id
+            told,
+            key=told.provider.ods_code,
+            correlation_id=claimed.correlation_id,
+            causation_id=claimed.event_id,
+            # An operator may have had it tried again after it had failed.
+            repeat=claimed.version,
         )
         detail = {"attempts": claimed.attempts, "failure": failure.value, "error": code}
         await history.record(work.connection, [_change(claimed, now, "failed", detail)])

@@ -64,8 +64,11 @@ class Reacting:
 
     def emit(self, data: EventData, *, correlation_id: UUID | None = None) -> UUID:
         """Add an event about the same provider, caused by this one; returns its id, which a repeat gives again."""
+        spec = by_model(type(data))
+        subject = str(getattr(data, spec.subject_field))
+        before = sum(1 for event in self._own_events() if (event.spec, event.subject) == (spec, subject))
         event = NewEvent(
-            id=self._event_id(data),
+            id=event_ids.derived(self.cause.id, self.source, spec.type, subject, before),
             data=data,
             key=self.cause.key,
             time=self.now,
@@ -75,10 +78,6 @@ class Reacting:
         )
         self.events.append(event)
         return event.id
-
-    def _event_id(self, data: EventData) -> UUID:
-        before = sum(1 for event in self._own_events() if type(event.data) is type(data))
-        return event_ids.derived(self.cause.id, self.source, by_model(type(data)).type, before)
 
     def _own_events(self) -> Iterator[NewEvent]:
         """What this cause brought about so far: the last events."""

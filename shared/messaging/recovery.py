@@ -259,7 +259,7 @@ async def _look_up(connection: Connection, records: Sequence[OwnRecord], found: 
 
 def _is_repeated(own: OwnRecord) -> bool:
     envelope = own.envelope
-    return is_derived(envelope.id, envelope.causationid, envelope.source, envelope.type)
+    return is_derived(envelope.id, envelope.causationid, envelope.source, envelope.type, envelope.subject)
 
 
 def _reason(lost: Sequence[OwnRecord]) -> str:

@@ -8,7 +8,9 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from shared.contracts.fields import EventData
+from shared.contracts.registry import by_model
 from shared.messaging import outbox, wake
+from shared.messaging.event_ids import derived
 from shared.messaging.outbox import NewEvent
 from shared.observability import tracing
 from shared.persistence.pool import Connection, Pool
@@ -24,14 +26,28 @@ class UnitOfWork:
         self.source = source
         self._events: list[NewEvent] = []
 
-    def emit(self, data: EventData, *, key: str, correlation_id: UUID, causation_id: UUID | None = None) -> UUID:
+    def emit(
+        self,
+        data: EventData,
+        *,
+        key: str,
+        correlation_id: UUID,
+        causation_id: UUID | None = None,
+        repeat: int | None = None,
+    ) -> UUID:
         """Add an event about the provider ``key``; returns the event's id. It is saved when the work ends.
 
         ``correlation_id`` is the concern that started the cycle, or the aggregate itself if none did;
-        ``causation_id`` is the event that this one follows from, if a worker rather than a person caused it.
+        ``causation_id`` is the event that this one follows from, if there is one. A worker that would bring it about
+        again by itself, were the database restored to the past, gives its number among such events of that cause as
+        ``repeat``: then it gets the same id again.
         """
+        spec = by_model(type(data))
+        subject = str(getattr(data, spec.subject_field))
         event = NewEvent(
-            id=uuid7(),
+            id=uuid7()
+            if causation_id is None or repeat is None
+            else derived(causation_id, self.source, spec.type, subject, repeat),
             data=data,
             key=key,
             time=self.now,

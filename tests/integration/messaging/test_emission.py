@@ -22,7 +22,7 @@ TRACE = "00-" + "1" * 32 + "-" + "2" * 16 + "-01"
 def reaction_to(cause: uuid.UUID, key: str, index: int) -> NewEvent:
     """What a reaction emits because of an event."""
     return NewEvent(
-        id=derived(cause, SOURCE, CLOSED.type, index),
+        id=derived(cause, SOURCE, CLOSED.type, "a subject", index),
         data=closed_event(key),
         key=key,
         time=datetime.now(UTC),

@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import Sequence
 
 from notify_mail import MailServer
-from notify_story import ADDRESS, KEY, Sending, add, all_are, event, states
+from notify_story import ADDRESS, KEY, Sending, add, all_are, event, eventually, states
 
 from shared.contracts.concerns import ConcernRated
 from shared.contracts.notifications import NotificationDelivered
+from shared.messaging.event_ids import is_derived
 from tests.fixtures.services import ServiceUnderTest
 
 
@@ -21,6 +22,10 @@ async def forget(notify: ServiceUnderTest) -> None:
 async def changes(notify: ServiceUnderTest) -> Sequence[str]:
     rows = await notify.pool.fetch("select change from history where aggregate = 'delivery' order by id")
     return [row["change"] for row in rows]
+
+
+async def are_told(notify: ServiceUnderTest, count: int) -> bool:
+    return await notify.pool.fetchval("select count(*) from outbox") == count
 
 
 async def test_what_the_topic_tells_was_sent_is_marked_and_not_mailed_again(
@@ -38,6 +43,20 @@ async def test_what_the_topic_tells_was_sent_is_marked_and_not_mailed_again(
     assert len(await notify.emitted(NotificationDelivered)) == 2
     made = await changes(notify)
     assert (made.count("sent"), made.count("known to be sent")) == (2, 1)
+
+
+async def test_what_is_told_of_a_delivery_is_known_again_after_a_restore(
+    notify: ServiceUnderTest, sending: Sending, mail_server: MailServer
+) -> None:
+    """So its relay adopts such an event by itself: sending a message twice would tell of it once."""
+    await add(notify, ADDRESS)
+    await add(notify, "gone@fenbrook.example")
+    mail_server.recipient_answers["gone@fenbrook.example"] = "550 No such person"
+    await notify.receive(event(ConcernRated), key=KEY)
+    async with sending():
+        await eventually(lambda: are_told(notify, 2))
+    for row in await notify.pool.fetch("select event_id, causation_id, source, type, subject from outbox"):
+        assert is_derived(row["event_id"], row["causation_id"], row["source"], row["type"], row["subject"])
 
 
 async def test_nothing_is_mailed_while_the_service_may_not_emit(
