@@ -337,11 +337,11 @@ async def _adopt(connection: Connection, found: _Found) -> Recovery:
 
 
 def _first_of_each(records: Iterable[OwnRecord]) -> list[OwnRecord]:
-    """Without repeats: a record may lie in a topic more than once."""
+    """Each key's in the order of their numbers, without repeats: a record may lie in a topic more than once."""
     first: dict[UUID, OwnRecord] = {}
     for own in records:
         first.setdefault(own.envelope.id, own)
-    return list(first.values())
+    return sorted(first.values(), key=lambda own: (own.record.topic, own.envelope.key, own.envelope.sequence))
 
 
 async def _take_out_unsent(connection: Connection, keys: Collection[Numbered]) -> list[asyncpg.Record]:

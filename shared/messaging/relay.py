@@ -181,8 +181,8 @@ class Relay:
 
     async def _become_leader(self, connection: Connection) -> bool:
         while not await connection.fetchval("select pg_try_advisory_lock($1)", _LOCK):
-            # Another process sends, so nothing is wrong here.
-            self._trouble = None
+            # Another process sends, so nothing is wrong here, unless none may.
+            self._trouble = _fenced(await outbox.fence(connection))
             self._loop.works()
             if await self._nap():
                 # Something was committed here; however often, the leader hears of it once.
@@ -202,7 +202,7 @@ class Relay:
             connection.terminate()
 
     async def _wait_for_recovery(self, session: _Session, reason: str) -> None:
-        self._trouble = f"nothing is sent: {reason}; run `qc outbox recover`"
+        self._trouble = _fenced(reason)
         self._loop.works()
         while await outbox.fence(session.connection) is not None and not self._loop.stopping.is_set():
             self._wake.clear()
@@ -412,6 +412,10 @@ class Relay:
         except TimeoutError:
             return False
         return True
+
+
+def _fenced(reason: str | None) -> str | None:
+    return None if reason is None else f"nothing is sent: {reason}; run `qc outbox recover`"
 
 
 def _refused(failed: dict[Partition, tuple[Lot, BaseException]]) -> list[Lot]:

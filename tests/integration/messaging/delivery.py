@@ -13,13 +13,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import MessageSizeTooLargeError
 
 from deploy.local import apache_kafka, broker, process
 from shared.contracts.concerns import ConcernClosed
+from shared.contracts.envelope import read_envelope
 from shared.contracts.fields import EventData
 from shared.contracts.registry import PARTITIONS, Topic
 from shared.messaging import parking, topics
@@ -199,6 +200,39 @@ async def parked(pool: Pool, key: str) -> ParkedStream | None:
     """How a key is parked, if it is."""
     async with pool.acquire() as connection:
         return next((one for one in await parking.list_parked(connection) if one.key == key), None)
+
+
+@asynccontextmanager
+async def reading(bootstrap: str) -> AsyncIterator[AIOKafkaConsumer]:
+    """A foreign reader of the topic, from where it ends now."""
+    reader = AIOKafkaConsumer(Topic.CONCERNS.value, bootstrap_servers=bootstrap, group_id=None)
+    await reader.start()
+    for partition in reader.assignment():
+        await reader.position(partition)
+    try:
+        yield reader
+    finally:
+        await reader.stop()
+
+
+async def read_numbers(reader: AIOKafkaConsumer, keys: list[str]) -> dict[str, list[int]]:
+    """Numbers of the events of some keys, as they lie in the topic, until nothing more comes."""
+    found: dict[str, list[int]] = {key: [] for key in keys}
+    while fetched := await reader.getmany(timeout_ms=700):
+        for record in (record for records in fetched.values() for record in records):
+            key = (record.key or b"").decode()
+            if key in found:
+                found[key].append(read_envelope(record.key, record.headers).sequence)
+    return found
+
+
+def once(numbers: list[int]) -> list[int]:
+    """The numbers without repeats of what came before: what a consumer that drops duplicates sees."""
+    seen: list[int] = []
+    for number in numbers:
+        if number not in seen:
+            seen.append(number)
+    return seen
 
 
 async def publish(settings: KafkaSettings, *records: Record, partition: int | None = None) -> None:

@@ -3,14 +3,10 @@
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from aiokafka import AIOKafkaConsumer
 
-from shared.contracts.envelope import read_envelope
 from shared.contracts.registry import MAX_VALUE_BYTES, Topic
 from shared.messaging import outbox, status
 from shared.messaging.broker import KafkaSettings
@@ -27,6 +23,9 @@ from tests.integration.messaging.delivery import (
     end_connections,
     eventually,
     new_relay,
+    once,
+    read_numbers,
+    reading,
     relaying,
     set_largest_record,
 )
@@ -46,39 +45,6 @@ async def all_sent(pool: Pool, *, within: float = 30) -> None:
 
 async def stopped_keys(pool: Pool) -> set[str]:
     return {row["key"] for row in await pool.fetch("select key from relay_stops")}
-
-
-@asynccontextmanager
-async def reading(bootstrap: str) -> AsyncIterator[AIOKafkaConsumer]:
-    """A foreign reader of the topic, from where it ends now."""
-    reader = AIOKafkaConsumer(Topic.CONCERNS.value, bootstrap_servers=bootstrap, group_id=None)
-    await reader.start()
-    for partition in reader.assignment():
-        await reader.position(partition)
-    try:
-        yield reader
-    finally:
-        await reader.stop()
-
-
-async def read_numbers(reader: AIOKafkaConsumer, keys: list[str]) -> dict[str, list[int]]:
-    """Numbers of the events of some keys, as they lie in the topic, until nothing more comes."""
-    found: dict[str, list[int]] = {key: [] for key in keys}
-    while fetched := await reader.getmany(timeout_ms=700):
-        for record in (record for records in fetched.values() for record in records):
-            key = (record.key or b"").decode()
-            if key in found:
-                found[key].append(read_envelope(record.key, record.headers).sequence)
-    return found
-
-
-def once(numbers: list[int]) -> list[int]:
-    """The numbers without repeats of what came before: what a consumer that drops duplicates sees."""
-    seen: list[int] = []
-    for number in numbers:
-        if number not in seen:
-            seen.append(number)
-    return seen
 
 
 # What is saved
