@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.chaos.cluster import Launch, moment_file, stage_of
+from tests.chaos.load import PROVIDERS
 from tests.chaos.run import Plan
 from tests.chaos.schedule import Fault, Kind
 from tests.chaos.unguarded import MOMENT_FILE
@@ -24,6 +25,9 @@ class Trial:
     duration: float = 16.0
     replicas: tuple[str, ...] = ()
     session_timeout_ms: int = 10_000
+    providers: int = PROVIDERS
+    #: Commands a second, at most.
+    rate: float = 60.0
 
 
 _TRIALS = (
@@ -36,11 +40,14 @@ _TRIALS = (
     Trial(
         "fence",
         "lets only one of two members that believe they hold a partition change anything",
-        (Fault(7.0, Kind.SERVICE_FREEZE_IN_BATCH, "visits-2", lasts=9.0),),
+        (Fault(7.0, Kind.SERVICE_FREEZE_IN_BATCH, "visits-2", lasts=14.0),),
         frozenset({"events.held", "effects.changed_twice", "concerns.differ"}),
-        duration=26.0,
+        duration=34.0,
+        rate=25.0,
         replicas=("visits-2",),
         session_timeout_ms=3_000,
+        # What the frozen member takes back must be missed before the next rebalance reads it again.
+        providers=8,
     ),
     Trial(
         "sequence",
@@ -77,7 +84,7 @@ def plan_of(trial: Trial, *, seed: int, data_dir: Path, port_base: int, rate: fl
         seed=seed,
         duration=trial.duration,
         faults=list(trial.faults),
-        rate=rate,
+        rate=min(rate, trial.rate),
         # What is looked for is a finding, not speed.
         least_rate=0.0,
         data_dir=data_dir,
@@ -88,6 +95,9 @@ def plan_of(trial: Trial, *, seed: int, data_dir: Path, port_base: int, rate: fl
             replicas=trial.replicas,
             session_timeout_ms=trial.session_timeout_ms,
         ),
+        providers=trial.providers,
+        # A frozen member keeps the locks of the commands it has in hand, and others would wait for those.
+        uncalled=frozenset(trial.replicas),
         # Without its guard it may never be quiet.
         patience_s=25.0 if guard_off else 120.0,
         guard_off=guard,

@@ -34,7 +34,8 @@ _MOST_FILES = 600
 #: How often staff look at their lists of what is to be done, in seconds.
 _LOOK_S = 1.0
 
-_PROVIDERS = 24
+#: Providers that concerns are about, if nothing else is said.
+PROVIDERS = 24
 
 #: Share of the acknowledged commands that are sent once more, as by a caller that missed the answer.
 _REPEATS = 0.02
@@ -82,8 +83,11 @@ class _Waiting:
 class Load:
     """Carries out commands at a rate, and keeps account of what was acknowledged. Lives in one event loop."""
 
-    def __init__(self, urls: Mapping[str, str], secret: str, *, rate: float, seed: int) -> None:
+    def __init__(
+        self, urls: Mapping[str, str], secret: str, *, rate: float, seed: int, providers: int = PROVIDERS
+    ) -> None:
         """``urls`` by the name of the process; ``rate`` in commands a second."""
+        self._count_of_providers = providers
         self.accounts = Accounts()
         self.rate = rate
         #: Whether somebody works: new concerns are begun only then.
@@ -118,7 +122,7 @@ class Load:
         for name in _REGISTERS:
             with files.path(name).open(encoding="utf-8", newline="") as file:
                 self._providers += [row for row in csv.DictReader(file) if _takes_visits(row)]
-        self._providers = self._random.sample(self._providers, _PROVIDERS)
+        self._providers = self._random.sample(self._providers, self._count_of_providers)
         for provider in self._providers:
             await self._sign(provider)
         for role in _PANEL:

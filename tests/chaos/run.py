@@ -14,7 +14,7 @@ from deploy.local.errors import UserError
 from deploy.local.supervisor import Supervisor
 from tests.chaos.accounts import Accounts, Finding
 from tests.chaos.cluster import Background, Cluster, Launch, options
-from tests.chaos.load import Load
+from tests.chaos.load import PROVIDERS, Load
 from tests.chaos.nemesis import Nemesis
 from tests.chaos.records import Intruder
 from tests.chaos.referee import Verdict, judge
@@ -41,6 +41,10 @@ class Plan:
     data_dir: Path
     port_base: int
     brokers: int = 3
+    #: Providers that concerns are about: the fewer, the more happens to each.
+    providers: int = PROVIDERS
+    #: Members that staff do not call, so that they have nothing in hand but events.
+    uncalled: frozenset[str] = frozenset()
     launch: Launch = field(default_factory=Launch)
     #: How long it may take, after the last fault, until nothing moves, in seconds.
     patience_s: float = 120.0
@@ -123,7 +127,8 @@ def carry_out(plan: Plan, say: Say) -> Result:
     nemesis: Nemesis | None = None
     try:
         with cluster:
-            load = Load(cluster.urls, cluster.secrets.jwt, rate=plan.rate, seed=plan.seed)
+            called = {name: url for name, url in cluster.urls.items() if name not in plan.uncalled}
+            load = Load(called, cluster.secrets.jwt, rate=plan.rate, seed=plan.seed, providers=plan.providers)
             intruder = Intruder(cluster.bootstrap)
             nemesis = Nemesis(cluster, background, intruder, plan.faults, plan.duration)
             try:

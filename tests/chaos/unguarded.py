@@ -18,7 +18,7 @@ from typing import Any
 
 import asyncpg
 
-from shared.messaging import inbox, offsets, ordering, outbox, positions, relay_rows
+from shared.messaging import inbox, offsets, ordering, outbox, positions, relay_rows, wake
 from shared.messaging.offsets import Partition
 from shared.messaging.ordering import Held, Parking, Plan, Position, Reason, Standing
 from shared.messaging.outbox import NewEvent
@@ -34,9 +34,10 @@ MOMENT_FILE = "CHAOS_MOMENT_FILE"
 
 
 def strike_after(module: Any, name: str, number: signal.Signals) -> None:
-    """Let the process send itself a signal right after a function of a module, once, whenever it is told to.
+    """Let the process send itself a signal right after a function of a module, whenever it is told to.
 
-    From outside nobody can hit the moment between two statements of a transaction.
+    From outside nobody can hit the moment between two statements of a transaction. A process that was frozen there
+    commits once it is thawed, and dies before it hears that others have its partitions now.
     """
     usual: Callable[..., Awaitable[Any]] = getattr(module, name)
     told = Path(os.environ[MOMENT_FILE])
@@ -47,9 +48,20 @@ def strike_after(module: Any, name: str, number: signal.Signals) -> None:
         has_work = bool(rest[0] if rest else subject)
         if has_work and _is_told(told):
             os.kill(os.getpid(), number)
+            # Only a process that was frozen comes here.
+            die_after_commit()
         return result
 
     setattr(module, name, struck)
+
+
+def die_after_commit() -> None:
+    """Let the process end as soon as the batch in hand has committed."""
+
+    def die(source: str) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    wake.up = die
 
 
 def _is_told(file: Path) -> bool:
