@@ -173,6 +173,7 @@ class Consumer(ConsumerRebalanceListener):
             while not self._loop.stopping.is_set():
                 await self._poll(consumer, 0 if more_is_due else _POLL_MS)
                 more_is_due = await self._retries.take_turn(self._placing.ours(consumer))
+                await self._placing.look_back(consumer)
                 self._loop.works()
             await self._placing.let_go()
         finally:

@@ -3,6 +3,7 @@
 """Where each assigned partition is read on: where the database says, if the log is still the one it was read from."""
 
 import asyncio
+import time
 from collections.abc import Iterable, Sequence
 from uuid import UUID, uuid4
 
@@ -17,6 +18,9 @@ from shared.persistence.failures import is_passing
 from shared.persistence.pool import Pool
 
 _log = structlog.get_logger("consumer")
+
+#: How often an idle member looks whether its database was restored to the past, in seconds.
+_LOOK_BACK_S = 2.0
 
 #: How long letting go of partitions may take, in seconds; without it they are read with care by whoever is next.
 _LET_GO_S = 1.0
@@ -46,6 +50,7 @@ class Placing:
         self._to_compare: dict[TopicPartition, bytes] = {}
         #: Partitions whose log was found to be another one than what was read.
         self._begun_anew: set[TopicPartition] = set()
+        self._looked_back_at = time.monotonic()
 
     def begin(self) -> None:
         """Forget what another session had."""
@@ -78,6 +83,28 @@ class Placing:
             if not is_passing(error):
                 raise
             _log.info("partitions not let go; whoever is next reads them with care", error=repr(error))
+
+    async def look_back(self, client: AIOKafkaConsumer) -> None:
+        """Have partitions placed anew of which the database has forgotten some: it was restored to the past.
+
+        A batch finds that out by itself; this is for a member to which nothing new comes.
+        """
+        if time.monotonic() - self._looked_back_at < _LOOK_BACK_S:
+            return
+        self._looked_back_at = time.monotonic()
+        try:
+            async with self._pool.acquire() as connection:
+                stored = await offsets.taken_in(connection)
+        except Exception as error:
+            if not is_passing(error):
+                raise
+            return
+        forgotten = {
+            partition for partition in self.ours(client) if stored.get(partition, 0) < self.expected[partition]
+        }
+        if forgotten:
+            _log.warning("the database was restored to the past; reading again from there", partitions=len(forgotten))
+            self.unplaced |= {TopicPartition(*partition) for partition in forgotten}
 
     def ours(self, client: AIOKafkaConsumer) -> set[Partition]:
         """Partitions that are assigned to us and placed."""

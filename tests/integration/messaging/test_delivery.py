@@ -14,7 +14,7 @@ from shared.messaging import status
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.unit_of_work import unit_of_work
 from shared.persistence.pool import Pool
-from tests.integration.messaging.delivery import a_key, consuming, effects, emit, eventually, relaying
+from tests.integration.messaging.delivery import a_key, applied, consuming, effects, emit, eventually, relaying
 from tests.unit.messaging.crafted import SOURCE, closed_event
 
 
@@ -120,28 +120,35 @@ async def test_a_consumer_that_starts_anew_reads_on_where_the_database_says(
                 await eventually(all_there)
 
 
+async def forget_all_after(pool: Pool, key: str, number: int) -> None:
+    """Leave what a restore leaves: nothing of what came after an event of a key."""
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("delete from effects where key = $1 and sequence > $2", key, number)
+        await connection.execute(
+            "update positions set last_sequence = $2, last_event_id = (select event_id from outbox "
+            "where key = $1 and sequence = $2) where key = $1",
+            key,
+            number,
+        )
+        await connection.execute("update consumer_offsets set next_offset = 0")
+
+
+@pytest.mark.parametrize("while_it", ["is stopped", "is idle"])
 async def test_a_database_restored_to_the_past_reads_again_what_it_lost(
-    pool: Pool, database: str, settings: KafkaSettings
+    pool: Pool, database: str, settings: KafkaSettings, while_it: str
 ) -> None:
     key = a_key()
     async with relaying(database, settings):
         async with consuming(pool, settings):
             await emit(pool, key, 10)
-
-            async def all_there() -> bool:
-                return await effects(pool, key) == list(range(1, 11))
-
-            await eventually(all_there)
-        async with pool.acquire() as connection, connection.transaction():
-            await connection.execute("delete from effects where key = $1 and sequence > 4", key)
-            await connection.execute(
-                "update positions set last_sequence = 4, last_event_id = (select event_id from outbox "
-                "where key = $1 and sequence = 4) where key = $1",
-                key,
-            )
-            await connection.execute("update consumer_offsets set next_offset = 0")
-        async with consuming(pool, settings):
-            await eventually(all_there)
+            await applied(pool, key, range(1, 11))
+            if while_it == "is idle":
+                await forget_all_after(pool, key, 4)
+                await applied(pool, key, range(1, 11))
+        if while_it == "is stopped":
+            await forget_all_after(pool, key, 4)
+            async with consuming(pool, settings):
+                await applied(pool, key, range(1, 11))
 
 
 async def test_what_is_published_is_a_cloudevent_in_binary_mode(
