@@ -41,6 +41,11 @@ async def renew(connection: Connection) -> None:
     await connection.execute("select")
 
 
+async def has_letters_to_copy(connection: Connection) -> bool:
+    """True if a dead letter is not in the topic of dead letters yet."""
+    return await connection.fetchval("select exists (select from dead_letters where published_at is null)")
+
+
 async def next_rows(connection: Connection, in_flight: Iterable[Stretch], limit: int) -> list[Row]:
     """The next unsent rows in order, leaving out those in flight and the keys that stand still.
 

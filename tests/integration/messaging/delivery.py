@@ -203,9 +203,9 @@ async def parked(pool: Pool, key: str) -> ParkedStream | None:
 
 
 @asynccontextmanager
-async def reading(bootstrap: str) -> AsyncIterator[AIOKafkaConsumer]:
-    """A foreign reader of the topic, from where it ends now."""
-    reader = AIOKafkaConsumer(Topic.CONCERNS.value, bootstrap_servers=bootstrap, group_id=None)
+async def reading(bootstrap: str, topic: str = Topic.CONCERNS.value) -> AsyncIterator[AIOKafkaConsumer]:
+    """A foreign reader of a topic, from where it ends now."""
+    reader = AIOKafkaConsumer(topic, bootstrap_servers=bootstrap, group_id=None)
     await reader.start()
     for partition in reader.assignment():
         await reader.position(partition)

@@ -8,9 +8,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shared.contracts.registry import MAX_VALUE_BYTES, Topic
-from shared.messaging import outbox, status
+from shared.messaging import dead_letter_topic, dead_letters, outbox, status
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.outbox import EventTooLarge, InvalidKey
+from shared.messaging.records import Defect, undeliverable
+from shared.messaging.topics import DEAD_LETTERS_TOPIC
 from shared.messaging.unit_of_work import UnitOfWork, unit_of_work
 from shared.persistence.pool import Pool
 from tests.integration.messaging.delivery import (
@@ -29,7 +31,7 @@ from tests.integration.messaging.delivery import (
     relaying,
     set_largest_record,
 )
-from tests.unit.messaging.crafted import SOURCE, closed_event
+from tests.unit.messaging.crafted import SOURCE, closed_event, record
 
 
 async def unsent(pool: Pool) -> int:
@@ -275,3 +277,43 @@ async def emit_silently(pool: Pool) -> None:
         )
         insert into outbox_unsent select position from saved"""
     )
+
+
+# Dead letters
+
+
+async def test_dead_letters_are_copied_to_their_topic_beside_the_events(
+    pool: Pool, database: str, settings: KafkaSettings
+) -> None:
+    unreadable = undeliverable(record(key=a_key(), offset=7), Defect.UNREADABLE, "a test says so")
+    async with reading(settings.bootstrap, DEAD_LETTERS_TOPIC) as reader:
+        async with relaying(database, settings) as running:
+            await emit(pool, a_key(), 1)
+            await all_sent(pool)
+            async with pool.acquire() as connection:
+                await dead_letters.keep(connection, [unreadable])
+
+            async def is_copied() -> bool:
+                return await pool.fetchval("select count(*) from dead_letters where published_at is not null") == 1
+
+            await eventually(is_copied)
+            assert running.problem is None
+        copies = [copy for fetched in (await reader.getmany(timeout_ms=5_000)).values() for copy in fetched]
+    (copy,) = [copy for copy in copies if copy.key == unreadable.record.key]
+    assert dict(copy.headers)["dl_offset"] == b"7"
+
+
+async def test_events_go_on_while_the_topic_of_dead_letters_is_away(
+    pool: Pool, database: str, settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dead_letter_topic, "DEAD_LETTERS_TOPIC", "a.topic.that.is.not.there")
+    async with pool.acquire() as connection:
+        letter = undeliverable(record(key=a_key()), Defect.UNREADABLE, "a test says so")
+        await dead_letters.keep(connection, [letter])
+    async with relaying(database, settings) as running:
+        for _ in range(4):
+            await emit(pool, a_key(), 10)
+            await all_sent(pool, within=5)
+            await asyncio.sleep(1)
+        assert running.problem is None
+    assert await pool.fetchval("select count(*) from dead_letters where published_at is null") == 1
