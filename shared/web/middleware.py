@@ -1,5 +1,6 @@
 """What happens around every request: its trace, its measure and the limit of its size."""
 
+import asyncio
 import time
 
 from fastapi import HTTPException
@@ -10,6 +11,12 @@ from shared.web.problems import answer
 
 #: Largest body any endpoint takes, in bytes: a register of some ten thousand rows.
 MAX_BODY_BYTES = 8 * 1024 * 1024
+
+
+_CUT_OFF = (
+    "The service is being stopped and did not finish the request; send the same request again, "
+    "with the Idempotency-Key it had."
+)
 
 
 class _BodyTooLarge(HTTPException):
@@ -33,7 +40,7 @@ class RequestMiddleware:
         headers = {name: value for name, value in scope["headers"] if name in (b"traceparent", b"content-length")}
         traceparent = tracing.begin(headers.get(b"traceparent", b"").decode("latin-1") or None)
         started = time.perf_counter()
-        status, received = 500, 0
+        status, received, begun = 500, 0, False
 
         async def counted() -> Message:
             nonlocal received
@@ -44,9 +51,9 @@ class RequestMiddleware:
             return message
 
         async def observed(message: Message) -> None:
-            nonlocal status
+            nonlocal status, begun
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, begun = message["status"], True
                 message["headers"] = [*message["headers"], (b"traceresponse", traceparent.encode())]
             await send(message)
 
@@ -57,6 +64,11 @@ class RequestMiddleware:
             await self._app(scope, counted, observed)
         except _BodyTooLarge as error:
             await answer(error.status_code, error.detail)(scope, receive, observed)
+        except asyncio.CancelledError:
+            if begun:
+                raise
+            # The service stops, and has waited for this request as long as it may.
+            await answer(503, _CUT_OFF, headers={"Retry-After": "2"})(scope, receive, observed)
         finally:
             route = getattr(scope.get("route"), "path", "unmatched")
             # The method is the caller's text: only those of HTTP become a label.
