@@ -1,8 +1,11 @@
 """The HTTP application of a service: its routes, health, metrics and description; and the process around it."""
 
+import asyncio
+import signal
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -19,6 +22,9 @@ from shared.service.settings import ServiceSettings
 from shared.web import problems
 from shared.web.middleware import RequestMiddleware
 from shared.web.problems import MEDIA_TYPE, ProblemDetails
+
+#: How long requests in hand may take when the service stops, in seconds; its other parts finish beside them.
+_DRAIN_S = 3
 
 
 def build(spec: ServiceSpec, settings: ServiceSettings, *, deliver: bool = True) -> FastAPI:
@@ -79,23 +85,47 @@ class _Application(FastAPI):
 
 
 def main(spec: ServiceSpec, settings_type: type[ServiceSettings]) -> None:
-    """Run a service until SIGTERM or SIGINT. Settings that are missing or wrong end it with exit code 2."""
+    """Run a service until SIGTERM or SIGINT: exit code 0. Settings that are missing or wrong end it with 2."""
     try:
         settings = settings_type()  # pyright: ignore[reportCallIssue] read from the environment
     except ValidationError as error:
         sys.exit(_refuse(spec.name, error))
     logs.configure(spec.name, settings.log_level)
-    application = build(spec, settings)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # The server raises the signal that ended it once more when it is done: what was asked for is no failure.
+        signal.signal(number, _end_well)
+    app = build(spec, settings)
     garbage.settle()
-    uvicorn.run(
-        application,
-        host=settings.http_host,
-        port=settings.http_port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=3,
+    server = _Server(
+        uvicorn.Config(
+            app,
+            host=settings.http_host,
+            port=settings.http_port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=_DRAIN_S,
+        ),
+        app.state.service,
     )
+    server.run()
+
+
+def _end_well(_number: int, _frame: FrameType | None) -> None:
+    sys.exit(0)
+
+
+class _Server(uvicorn.Server):
+    """Tells the service of the signal at once: it takes no new work while HTTP still answers what it was asked."""
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Called by the signal, in the middle of anything: the loop does the work."""
+        asyncio.get_running_loop().call_soon_threadsafe(self._service.cease)
+        super().handle_exit(sig, frame)
 
 
 def _refuse(service: str, error: ValidationError) -> int:

@@ -6,6 +6,7 @@ are there. What is lost later is waited for again: a service never ends by itsel
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -97,6 +98,8 @@ class Service:
         self._relay: Relay | None = None
         self._consumer: Consumer | None = None
         self._stopping = asyncio.Event()
+        #: Until when consumer and workers may finish, by the monotonic clock, once the service stops.
+        self._finish_by = 0.0
         self._tasks: list[asyncio.Task[None]] = []
         self._relay_task: asyncio.Task[None] | None = None
         self._starting: asyncio.Task[None] | None = None
@@ -112,17 +115,24 @@ class Service:
         if self._starting is not None:
             await asyncio.shield(self._starting)
 
-    async def stop(self) -> None:
-        """Take no new work, finish what is in hand, send what is saved, let go of everything.
-
-        It ends within 10 s, whatever does not answer: what was cut off is repeated at the next start.
-        """
+    def cease(self) -> None:
+        """Take no new work from now on, and finish what is in hand; ``stop`` waits for that."""
+        if self._stopping.is_set():
+            return
         self._stopping.set()
+        self._finish_by = time.monotonic() + _FINISH_S
         if self._starting is not None and not self._starting.done():
             self._starting.cancel()
         if self._consumer is not None:
             self._consumer.stop()
-        await _end(self._tasks, within=_FINISH_S)
+
+    async def stop(self) -> None:
+        """Take no new work, finish what is in hand, send what is saved, let go of everything.
+
+        It ends within 10 s of ``cease``, whatever does not answer: what was cut off is repeated at the next start.
+        """
+        self.cease()
+        await _end(self._tasks, within=max(self._finish_by - time.monotonic(), 0))
         if self._relay is not None and self._relay_task is not None:
             self._relay.stop()
             await _end([self._relay_task], within=_FLUSH_S)
