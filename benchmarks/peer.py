@@ -1,4 +1,5 @@
-# pyright: reportMissingTypeStubs=false
+# pyright: reportMissingTypeStubs=false, reportMissingImports=false
+# What it measures is installed by `make bench` alone.
 """The peer: the library ``faststream-outbox`` relays the same records from its own table, as its manual shows.
 
 A handler returns what the row holds, and FastStream's publisher for Kafka sends it. Rows are claimed and deleted in

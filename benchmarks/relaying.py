@@ -24,6 +24,7 @@ from benchmarks import material, peer
 from benchmarks.figures import Bar, Figure, median_ratio
 from benchmarks.ground import Ground
 from benchmarks.material import Message
+from benchmarks.order import check_order
 from benchmarks.waiting import until
 from shared.contracts.registry import Topic
 from shared.messaging import outbox, wake
@@ -40,10 +41,6 @@ _LOOK_S = 0.02
 
 #: Longest a round may take, in seconds.
 _LIMIT_S = 120.0
-
-
-class OrderBroken(RuntimeError):
-    """The relay did not send what was saved in the order of its numbers. The message says where."""
 
 
 async def measure(ground: Ground, bars: dict[str, Bar], quick: bool) -> list[Figure]:
@@ -156,18 +153,3 @@ async def _peer_round(ground: Ground, dsn: str, messages: Sequence[Message]) -> 
 
 def _message(record: Any) -> Message:
     return Message(record.key, record.value, list(record.headers), record.timestamp)
-
-
-def check_order(records: Sequence[Any], saved: int) -> None:
-    """Prove that a topic holds what was saved, once, each key's records in the order of their numbers.
-
-    Raises OrderBroken.
-    """
-    if len(records) != saved:
-        raise OrderBroken(f"{saved} events were saved, and the topic holds {len(records)}")
-    last: dict[bytes, int] = {}
-    for record in records:
-        sequence = int(dict(record.headers)["ce_sequence"])
-        if sequence != last.get(record.key, 0) + 1:
-            raise OrderBroken(f"after number {last.get(record.key, 0)} of {record.key!r} came {sequence}")
-        last[record.key] = sequence
