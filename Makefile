@@ -15,7 +15,7 @@ unexport VIRTUAL_ENV
 unexport PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench lint contracts clean
+.PHONY: help setup demo test chaos bench lint contracts clean
 
 help: ## List these commands
 	@echo "make ..."
@@ -29,6 +29,10 @@ demo: setup ## Start everything, play one quality cycle, stay up until Ctrl-C
 
 test: setup ## Run all tests (on genuine Apache Kafka where Java 17+ and Maven are found)
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+
+chaos: setup ## Break things for DURATION seconds while staff work, and see that nothing is lost (SEED=n, GUARD_OFF=name)
+	@$(BIN)/python -m tests.chaos $(if $(DURATION),--duration $(DURATION)) $(if $(SEED),--seed $(SEED)) \
+	  $(if $(GUARD_OFF),--guard-off $(GUARD_OFF)) $(ARGS)
 
 bench: .venv/.synced-bench ## Measure delivery, write benchmarks/latest.json (about 12 min; ARGS="relay --quick" for a part)
 	@$(BIN)/python -m benchmarks $(ARGS)

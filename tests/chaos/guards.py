@@ -77,7 +77,9 @@ _TRIALS = (
 TRIALS = {trial.guard: trial for trial in _TRIALS}
 
 
-def plan_of(trial: Trial, *, seed: int, data_dir: Path, port_base: int, rate: float, guard_off: bool = True) -> Plan:
+def plan_of(
+    trial: Trial, *, seed: int, data_dir: Path, port_base: int, rate: float = 60.0, guard_off: bool = True
+) -> Plan:
     """A run of a trial; ``guard_off=False`` runs the same with all guards in place."""
     guard = trial.guard if guard_off else "none"
     return Plan(
