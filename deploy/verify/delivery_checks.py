@@ -172,7 +172,8 @@ def positions(consumer: Service, producers: Mapping[str, Service], log: TopicLog
         if last < given:
             known = log.id_at(stream, last + 1)
             behind.append(f"{place(stream, last + 1)}{f' {known}' if known else ''}")
-        elif last > given:
+        elif last > given and not (position and log.broken.get((stream, last)) == position.last_event_id):
+            # An operator may have passed over an event of another office that breaks its contract.
             ahead.append(f"{place(stream, last)} of {given}")
         if position and log.id_at(stream, last) not in (None, position.last_event_id):
             another.append(f"{position.last_event_id} {place(stream, last)}")

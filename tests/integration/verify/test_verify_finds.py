@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -15,6 +16,7 @@ from shared.contracts.envelope import Envelope
 from shared.contracts.examples import EXAMPLES
 from shared.contracts.registry import by_model
 from shared.messaging.broker import KafkaSettings
+from shared.messaging.records import Stream
 from tests.integration.verify.conftest import Played, break_
 
 #: What is broken, in which service, how, and the check that must find it. The statement gives the id to be named.
@@ -374,6 +376,23 @@ async def test_what_is_broken_in_a_database_is_found_and_named(
     assert found, report.as_dict()
     assert any(named in one for finding in found for one in finding.ids), (named, found)
     assert {finding.service for finding in found} <= {service, None}
+
+
+async def test_a_foreign_event_that_an_operator_passed_over_is_no_loss(
+    whole: dict[str, Stage], topics: Topics, copy: Callable[[str], Awaitable[str]]
+) -> None:
+    dsn, event_id = await copy("funding"), uuid4()
+    stream = Stream("quality.outcomes.v1", "/elsewhere/visits", "X1")
+    await break_(
+        dsn,
+        "insert into positions (topic, source, key, last_sequence, last_event_id) "  # noqa: S608
+        f"values ('{stream.topic}', '{stream.source}', '{stream.key}', 1, '{event_id}') returning key",
+    )
+    stages = {**whole, "funding": await stage("funding", dsn, "east-midlands")}
+    passed_over = replace(topics.log, broken={(stream, 1): event_id})
+    assert compare(stages, passed_over, None, datetime.now(UTC)).clean
+    another = replace(topics.log, broken={(stream, 1): uuid4()})
+    assert compare(stages, another, None, datetime.now(UTC)).of("positions.ahead")
 
 
 async def test_a_stage_alone_is_compared_with_the_topics(played: Played) -> None:
