@@ -43,18 +43,17 @@ def topics_of(source: str) -> list[str]:
 def beyond(
     spans: Mapping[Partition, Span], acknowledged: Mapping[Partition, Acknowledged], cluster_id: str
 ) -> dict[Partition, Span]:
-    """What of the partitions lies beyond what was acknowledged.
+    """What of the partitions lies beyond what this cluster acknowledged.
 
-    All of a partition, where another cluster acknowledged it, or where its log is shorter than that: it is another.
+    A partition that it acknowledged nothing of, or more than it holds now, is left out: its log is another one.
     """
-    found: dict[Partition, Span] = {}
-    for partition, span in spans.items():
-        known = acknowledged.get(partition)
-        begin = span.begin
-        if known is not None and known.cluster_id == cluster_id and span.begin <= known.next_offset <= span.end:
-            begin = known.next_offset
-        found[partition] = Span(begin, span.end)
-    return found
+    return {
+        partition: Span(known.next_offset, span.end)
+        for partition, span in spans.items()
+        if (known := acknowledged.get(partition)) is not None
+        and known.cluster_id == cluster_id
+        and span.begin <= known.next_offset <= span.end
+    }
 
 
 async def read(
@@ -62,7 +61,7 @@ async def read(
 ) -> AsyncGenerator[Sequence[OwnRecord]]:
     """The records of a source in these stretches, in portions, each partition's in order.
 
-    ``recent`` are the stretches beyond what was acknowledged. What cannot be read is nobody's, and is left out.
+    ``recent`` is what lies ``beyond`` what was acknowledged. What cannot be read is nobody's, and is left out.
     """
     header = ("ce_source", source.encode())
     async for records in log.read(spans):
@@ -81,7 +80,7 @@ async def read(
                     error=str(error),
                 )
                 continue
-            stretch = recent[record.topic, record.partition]
-            own.append(OwnRecord(record, envelope, stretch.begin <= record.offset < stretch.end))
+            stretch = recent.get((record.topic, record.partition))
+            own.append(OwnRecord(record, envelope, stretch is not None and record.offset >= stretch.begin))
         if own:
             yield own

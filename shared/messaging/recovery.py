@@ -23,7 +23,7 @@ import structlog
 from shared.messaging import operator_actions, outbox, own_records
 from shared.messaging.broker import KafkaSettings, cluster_id
 from shared.messaging.event_ids import is_derived
-from shared.messaging.log_reading import Span, open_log
+from shared.messaging.log_reading import open_log
 from shared.messaging.offsets import Partition
 from shared.messaging.operator_actions import Operator
 from shared.messaging.own_records import Acknowledged, OwnRecord
@@ -208,12 +208,7 @@ async def _compare(
         spans = await log.spans(topics)
         found.ends = {partition: span.end for partition, span in spans.items()}
         recent = own_records.beyond(spans, known, cluster)
-        # Another cluster may hold what was pruned here long ago: only what the same one acknowledged tells by its id.
-        by_id = {
-            partition: span if partition in known and known[partition].cluster_id == cluster else Span(0, 0)
-            for partition, span in recent.items()
-        }
-        async for records in own_records.read(log, spans if everything else recent, by_id, source):
+        async for records in own_records.read(log, spans if everything else {**spans, **recent}, recent, source):
             found.read += len(records)
             await _look_up(connection, records, found)
     return found
@@ -446,7 +441,10 @@ async def _acknowledge(connection: Connection, cluster: str, ends: Mapping[Parti
         select topic, partition, $1, next_offset
         from unnest($2::text[], $3::int[], $4::bigint[]) as a (topic, partition, next_offset)
         on conflict (topic, partition) do update
-        set cluster_id = excluded.cluster_id, next_offset = excluded.next_offset""",
+        set cluster_id = excluded.cluster_id,
+            -- The embedded broker can give an end that lies before what it has acknowledged.
+            next_offset = case when relay_acknowledged.cluster_id = excluded.cluster_id
+                then greatest(relay_acknowledged.next_offset, excluded.next_offset) else excluded.next_offset end""",
         cluster,
         [topic for topic, _ in ends],
         [number for _, number in ends],

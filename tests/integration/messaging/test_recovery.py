@@ -73,6 +73,7 @@ async def emit_and_send(dsn: str, settings: KafkaSettings, source: str, **counts
         await pool.close()
 
 
+@pytest.mark.needs_apache  # the embedded broker gives the ends of its logs too early
 async def test_a_restored_producer_emits_nothing_before_it_is_recovered_and_then_nothing_is_taken_for_a_repeat(
     pool: Pool, settings: KafkaSettings, postgres_server: PostgresServer, new_database: NewDatabase
 ) -> None:
@@ -120,6 +121,7 @@ async def test_a_restored_producer_emits_nothing_before_it_is_recovered_and_then
         await restored.close()
 
 
+@pytest.mark.needs_apache  # the embedded broker gives the ends of its logs too early
 async def test_what_was_saved_and_unsent_when_the_backup_was_made_is_neither_lost_nor_sent_under_another_number(
     pool: Pool, settings: KafkaSettings, postgres_server: PostgresServer, new_database: NewDatabase
 ) -> None:
@@ -150,6 +152,7 @@ async def test_what_was_saved_and_unsent_when_the_backup_was_made_is_neither_los
     await restored.close()
 
 
+@pytest.mark.needs_apache  # the embedded broker gives the ends of its logs too early
 async def test_a_restored_service_whose_lost_events_all_came_from_reactions_catches_up_by_itself(
     pool: Pool, settings: KafkaSettings, postgres_server: PostgresServer, new_database: NewDatabase
 ) -> None:
@@ -212,6 +215,7 @@ async def test_a_restored_service_whose_lost_events_all_came_from_reactions_catc
     await restored.close()
 
 
+@pytest.mark.needs_apache  # the embedded broker gives the ends of its logs too early
 async def test_a_fence_outlives_the_relay_and_the_connections_of_who_put_it_up(
     pool: Pool, settings: KafkaSettings, postgres_server: PostgresServer, new_database: NewDatabase
 ) -> None:
@@ -240,6 +244,7 @@ async def test_a_fence_outlives_the_relay_and_the_connections_of_who_put_it_up(
     await restored.close()
 
 
+@pytest.mark.needs_apache  # the embedded broker gives the ends of its logs too early
 async def test_what_a_killed_relay_had_sent_and_not_marked_is_known_and_not_sent_again(
     pool: Pool, database: str, settings: KafkaSettings
 ) -> None:

@@ -303,6 +303,7 @@ async def test_dead_letters_are_copied_to_their_topic_beside_the_events(
     assert dict(copy.headers)["dl_offset"] == b"7"
 
 
+@pytest.mark.needs_apache  # the embedded broker makes a topic that is missing
 async def test_events_go_on_while_the_topic_of_dead_letters_is_away(
     pool: Pool, database: str, settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
