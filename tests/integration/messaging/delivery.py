@@ -48,13 +48,15 @@ class Workspace:
 REFUSED: set[uuid.UUID] = set()
 
 
+async def load(connection: Connection, events: Sequence[Received[EventData]]) -> Workspace:
+    return Workspace()
+
+
+async def save(connection: Connection, work: Workspace) -> None:
+    await connection.executemany("insert into effects (event_id, key, sequence) values ($1, $2, $3)", work.seen)
+
+
 def make_reactions() -> Reactions[Workspace]:
-    async def load(connection: Connection, events: Sequence[Received[EventData]]) -> Workspace:
-        return Workspace()
-
-    async def save(connection: Connection, work: Workspace) -> None:
-        await connection.executemany("insert into effects (event_id, key, sequence) values ($1, $2, $3)", work.seen)
-
     reactions = Reactions(load=load, save=save)
 
     @reactions.on(ConcernClosed)
