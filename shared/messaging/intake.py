@@ -1,7 +1,7 @@
 """The intake: hands records to the inbox until all are applied or set aside, whatever one of them does.
 
-An event that cannot be applied parks its stream, and the rest of the batch goes on without it. Records that a
-process was applying when it ended are taken one by one, each attempt counted before it is made.
+An event that cannot be applied parks its stream, and the rest of the batch goes on without it. Records during which
+the process has ended twice are taken one by one, each attempt counted before it is made.
 """
 
 import time
@@ -51,7 +51,6 @@ class Intake:
         placing: Placing,
         loop: Loop,
         policy: RetryPolicy,
-        batch_size: int,
         clock: Callable[[], datetime],
     ) -> None:
         self._pool = pool
@@ -59,17 +58,17 @@ class Intake:
         self._placing = placing
         self._loop = loop
         self._policy = policy
-        self._batch_size = batch_size
         self._clock = clock
-        #: Records still to be taken one by one, of each partition whose last holder ended without letting go.
-        self._with_care: dict[Partition, int] = {}
+        #: Partitions whose last holder ended without letting go, perhaps because of the records that come first now.
+        self._suspected: set[Partition] = set()
+        #: Of partitions in which that has happened twice: the last offset that is to be taken alone.
+        self._alone_up_to: dict[Partition, int] = {}
         #: What stands in the way of everything, in words.
         self.blocked_by: str | None = None
 
     def be_careful(self, partitions: Collection[Partition]) -> None:
-        """A process ended while it held these: what it may have been applying is taken one by one."""
-        # It was a batch, and so at most as many of each partition as a batch has.
-        self._with_care |= dict.fromkeys(partitions, self._batch_size)
+        """A process ended while it held these: if it does so again, what it was applying is taken one by one."""
+        self._suspected |= set(partitions)
 
     async def take_in(
         self,
@@ -81,17 +80,38 @@ class Intake:
 
         ``ours`` tells which partitions we hold; ``advanced`` hears of what was committed. Raises OffsetsWentBack.
         """
+        suspects = await self._suspects(records) if self._suspected else []
         rest: list[Record] = []
         for record in records:
             partition = (record.topic, record.partition)
-            if left := self._with_care.get(partition):
-                self._with_care[partition] = left - 1
-                if left == 1:
-                    del self._with_care[partition]
+            if record.offset <= self._alone_up_to.get(partition, -1):
                 await self._take_alone(record, ours, advanced)
             else:
+                self._alone_up_to.pop(partition, None)
                 rest.append(record)
-        await self._take(rest, _Trial(len(rest)), ours, advanced)
+        await self._take(rest, _Trial(len(rest)), ours, advanced, attempted=suspects)
+
+    async def _suspects(self, records: Sequence[Record]) -> list[Record]:
+        """Of suspected partitions the first record of a portion that is noted before it is tried.
+
+        Where one was noted before, the process has ended twice there: its records are taken alone from now on.
+        """
+        firsts: dict[Partition, Record] = {}
+        ends: dict[Partition, int] = {}
+        for record in records:
+            partition = (record.topic, record.partition)
+            if partition in self._suspected:
+                firsts.setdefault(partition, record)
+                ends[partition] = record.offset
+        if not firsts:
+            return []
+        async with self._pool.acquire() as connection:
+            again = await attempts.unfinished(connection, list(firsts.values()))
+            noted = [first for partition, first in firsts.items() if partition not in again]
+            await attempts.begin_portions(connection, noted, ends)
+        self._alone_up_to |= again
+        self._suspected -= firsts.keys()
+        return noted
 
     def unblock(self) -> None:
         """Nothing stands in the way any more, or it is no longer ours."""

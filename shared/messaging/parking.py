@@ -217,12 +217,13 @@ async def park(connection: Connection, streams: Sequence[ParkedStream]) -> None:
     )
 
 
-async def of_partitions(connection: Connection, partitions: Collection[Partition]) -> list[Stream]:
-    """The parked streams of partitions."""
+async def in_trial(connection: Connection, partitions: Collection[Partition]) -> list[Stream]:
+    """The parked streams of partitions at whose heads attempts were counted."""
     rows = await connection.fetch(
         """
         select topic, source, key from parked_streams
-        where (topic, partition) in (select * from unnest($1::text[], $2::int[]))""",
+        where attempts > 0 and retry_at is not null
+            and (topic, partition) in (select * from unnest($1::text[], $2::int[]))""",
         [topic for topic, _ in partitions],
         [number for _, number in partitions],
     )

@@ -43,7 +43,7 @@ class Retries:
         self._batch_size = batch_size
         self._clock = clock
         self._looked_at = 0.0
-        #: Events still to be tried one by one, of each stream that was parked when its partition's holder ended.
+        #: Events to be tried one by one, of each stream that may have been tried when its partition's holder ended.
         self._with_care: dict[Stream, int] = {}
         #: Streams whose last attempt failed through no fault of theirs, and so does not count.
         self._uncounted: set[Stream] = set()
@@ -52,7 +52,7 @@ class Retries:
         """A process ended while it held these: what it may have been trying is tried one by one."""
         if partitions:
             async with self._pool.acquire() as connection:
-                streams = await parking.of_partitions(connection, partitions)
+                streams = await parking.in_trial(connection, partitions)
             self._with_care |= dict.fromkeys(streams, self._batch_size)
 
     async def take_turn(self, partitions: Collection[Partition]) -> bool:

@@ -30,12 +30,14 @@ create table parked_streams (
 
 create index parked_streams_due on parked_streams (retry_at) where retry_at is not null;
 
--- Records that are applied one by one because the process ended while it applied them or their neighbours. Written
--- before the attempt, in a transaction of its own, so that an attempt that ends the process counts.
+-- Records that are applied with care because the process ended while it applied them or their neighbours: first as
+-- one portion, and if it ends again, one by one. Written before the attempt, in a transaction of its own, so that an
+-- attempt that ends the process counts.
 create table attempts (
     topic text not null,
     partition int not null,
     broker_offset bigint not null,
+    up_to bigint not null,             -- offset of the last record that was tried with this one
     attempts int not null,
     primary key (topic, partition, broker_offset)
 );

@@ -56,7 +56,6 @@ class Member:
             placing=self.placing,
             loop=self.loop,
             policy=policy,
-            batch_size=batch_size,
             clock=self.now,
         )
 
