@@ -13,6 +13,7 @@ from deploy.local.errors import UserError
 from shared.messaging import dead_letters
 from shared.messaging.dead_letters import CannotRedrive, DeadLetter, LetterNotFound, LetterResolved
 from shared.messaging.operator_actions import Operator
+from shared.persistence import trying
 from shared.persistence.pool import Connection
 
 app = typer.Typer(help="Records that were not applied: look at them, redrive or discard them.", no_args_is_help=True)
@@ -222,21 +223,12 @@ def _decide_all(
 async def _decide(
     connection: Connection, decide: Decide, number: int, operator: Operator, what: str, dry_run: bool
 ) -> dict[str, Any]:
-    transaction = connection.transaction()
-    await transaction.start()
     try:
-        await decide(connection, number, operator)
+        async with trying.transaction(connection, keep=not dry_run):
+            await decide(connection, number, operator)
     except (LetterNotFound, LetterResolved, CannotRedrive) as error:
-        await transaction.rollback()
         return {"id": number, "result": "refused", "detail": str(error)}
-    except BaseException:
-        await transaction.rollback()
-        raise
-    if dry_run:
-        await transaction.rollback()
-        return {"id": number, "result": f"would be {what}", "detail": ""}
-    await transaction.commit()
-    return {"id": number, "result": what, "detail": ""}
+    return {"id": number, "result": f"would be {what}" if dry_run else what, "detail": ""}
 
 
 def _record(letter: DeadLetter) -> str:

@@ -11,6 +11,7 @@ from deploy.local.errors import UserError
 from shared.messaging import parking
 from shared.messaging.parking import Gap, HeadIsDead, ParkedStream
 from shared.messaging.records import Stream
+from shared.persistence import trying
 from shared.persistence.pool import Connection
 
 app = typer.Typer(help="Streams that stand still: look at them, and have them tried at once.", no_args_is_help=True)
@@ -109,20 +110,11 @@ def retry(
 
 
 async def _retry(connection: Connection, stream: Stream, operator: targets.Operator, dry_run: bool) -> dict[str, Any]:
-    transaction = connection.transaction()
-    await transaction.start()
     try:
-        was_parked = await parking.retry(connection, *stream, operator)
+        async with trying.transaction(connection, keep=not dry_run):
+            was_parked = await parking.retry(connection, *stream, operator)
     except HeadIsDead as error:
-        await transaction.rollback()
         return {"stream": stream.name, "result": "refused", "detail": str(error)}
-    except BaseException:
-        await transaction.rollback()
-        raise
-    if dry_run or not was_parked:
-        await transaction.rollback()
-    else:
-        await transaction.commit()
     if not was_parked:
         return {"stream": stream.name, "result": "refused", "detail": "it is not parked: nothing is left to do"}
     return {"stream": stream.name, "result": "would be tried" if dry_run else "tried at once", "detail": ""}

@@ -1,15 +1,20 @@
 """What funding does when a visit has an outcome."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from services.funding import changes, policies
 from services.funding.domain import announcements, proposals
 from services.funding.domain.proposals import Arrival
-from services.funding.store import workspace
+from services.funding.store import providers, workspace
 from services.funding.store.workspace import Workspace
+from shared.contracts.fields import EventData, ProviderRef
 from shared.contracts.outcomes import OutcomeRecorded
+from shared.messaging.projections import Projection
 from shared.messaging.reactions import Reacting, Reactions, Received
 from shared.persistence.history import Change
+from shared.persistence.pool import Connection
 
 reactions = Reactions(load=workspace.load, save=workspace.save)
 
@@ -51,3 +56,27 @@ def outcome_recorded(work: Workspace, event: Received[OutcomeRecorded], reacting
     event_id = reacting.emit(announcements.proposed(proposal, agreement))
     work.proposals.append(proposal)
     work.changes.append(changes.proposed(proposal, event_id))
+
+
+# What can be learnt again ------------------------------------------------------------------------------------------
+
+#: Providers by code, as the last event names them.
+Names = dict[str, ProviderRef]
+
+
+async def _nothing_known(connection: Connection, events: Sequence[Received[EventData]]) -> Names:
+    return {}
+
+
+async def _put_right(connection: Connection, names: Names) -> dict[str, int]:
+    return {"providers": await providers.learn(connection, names.values())}
+
+
+#: What providers are called. Proposals, agreements and the ledger are decided here, and are no projection.
+projection = Projection(load=_nothing_known, save=_put_right)
+
+
+@projection.on(OutcomeRecorded)
+def outcome_names_its_provider(names: Names, event: Received[OutcomeRecorded], at: datetime) -> None:
+    """The last event about a provider says what it is called."""
+    names[event.data.provider.ods_code] = event.data.provider

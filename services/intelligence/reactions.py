@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from uuid import UUID
 
 from services.intelligence.domain.story import concerns_of, sentence
@@ -12,6 +13,7 @@ from shared.contracts.investments import InvestmentAdjusted, InvestmentDeclined,
 from shared.contracts.notifications import NotificationDelivered, NotificationFailed
 from shared.contracts.outcomes import OutcomeRecorded
 from shared.contracts.visits import VisitCancelled, VisitRequired, VisitScheduled
+from shared.messaging.projections import Projection
 from shared.messaging.reactions import Reacting, Reactions, Received
 from shared.persistence.pool import Connection
 
@@ -33,10 +35,25 @@ async def _save(connection: Connection, work: Workspace) -> None:
     await story.add(connection, work.chapters)
 
 
+async def _put_right(connection: Connection, work: Workspace) -> dict[str, int]:
+    return {"concern_story": await story.put_right(connection, work.chapters)}
+
+
 reactions = Reactions(load=_load, save=_save)
 
+#: The chapters that other stages bring. Those of its own events are written by its commands.
+projection = Projection(load=_load, save=_put_right)
 
-def _tell(work: Workspace, event: Received[EventData], reacting: Reacting) -> None:
+
+def _react(work: Workspace, event: Received[EventData], reacting: Reacting) -> None:
+    _tell(work, event)
+
+
+def _tell_again(work: Workspace, event: Received[EventData], at: datetime) -> None:
+    _tell(work, event)
+
+
+def _tell(work: Workspace, event: Received[EventData]) -> None:
     # A concern of another register can stand beside ours in a visit; its story is told there.
     for concern_id in concerns_of(event.data):
         if concern_id in work.known:
@@ -64,4 +81,5 @@ for _model in (
     NotificationDelivered,
     NotificationFailed,
 ):
-    reactions.on(_model)(_tell)
+    reactions.on(_model)(_react)
+    projection.on(_model)(_tell_again)

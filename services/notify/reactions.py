@@ -1,15 +1,21 @@
 """Every event goes into the feed, and an e-mail is queued for each stakeholder who subscribes to it."""
 
+from datetime import datetime
+
 from services.notify import templating
 from services.notify.domain.happenings import happening, is_taken_over, learn
 from services.notify.domain.matching import recipients
 from services.notify.domain.redaction import for_partners
-from services.notify.store import workspace
+from services.notify.domain.stakeholders import EventName
+from services.notify.store import projected, workspace
 from services.notify.store.deliveries import NewDelivery
 from services.notify.store.feed import NewEntry
+from services.notify.store.projected import Projected
 from services.notify.store.workspace import Workspace
+from shared.contracts.concerns import ConcernRaised
 from shared.contracts.fields import EventData
 from shared.contracts.registry import EVENTS, Topic
+from shared.messaging.projections import Projection
 from shared.messaging.reactions import Reacting, Reactions, Received
 
 reactions = Reactions(load=workspace.load, save=workspace.save)
@@ -19,22 +25,8 @@ def _hear(work: Workspace, event: Received[EventData], reacting: Reacting) -> No
     if event.id in work.entries:
         return
     work.learnt |= learn(event.data, work.categories)
-    envelope = event.envelope
-    told = happening(event.data, envelope.key, work.categories)
-    work.entries[event.id] = NewEntry(
-        event_id=event.id,
-        name=told.name,
-        type=envelope.type,
-        source=envelope.source,
-        subject=envelope.subject,
-        key=envelope.key,
-        time=envelope.time,
-        correlation_id=envelope.correlationid,
-        causation_id=envelope.causationid,
-        traceparent=envelope.traceparent,
-        data=for_partners(event.data),
-        received_at=reacting.now,
-    )
+    told = happening(event.data, event.envelope.key, work.categories)
+    work.entries[event.id] = _entry(event, told.name, reacting.now)
     if is_taken_over(event.data):
         return
     work.deliveries += [
@@ -49,7 +41,38 @@ def _hear(work: Workspace, event: Received[EventData], reacting: Reacting) -> No
     ]
 
 
+def _entry(event: Received[EventData], name: EventName, received_at: datetime) -> NewEntry:
+    envelope = event.envelope
+    return NewEntry(
+        event_id=event.id,
+        name=name,
+        type=envelope.type,
+        source=envelope.source,
+        subject=envelope.subject,
+        key=envelope.key,
+        time=envelope.time,
+        correlation_id=envelope.correlationid,
+        causation_id=envelope.causationid,
+        traceparent=envelope.traceparent,
+        data=for_partners(event.data),
+        received_at=received_at,
+    )
+
+
+#: The feed, and what is known of concerns. Deliveries are no projection: nobody is told a second time.
+projection = Projection(load=projected.load, save=projected.put_right, finish=projected.put_back)
+
+
+def _hear_again(work: Projected, event: Received[EventData], at: datetime) -> None:
+    if isinstance(event.data, ConcernRaised):
+        # All that is known of its category follows from here on.
+        work.categories[event.data.concern_id] = None
+    learn(event.data, work.categories)
+    work.entries[event.id] = _entry(event, happening(event.data, event.envelope.key, {}).name, at)
+
+
 # Its own events tell of what it did itself, and telling of them would never end.
 for _spec in EVENTS:
     if _spec.topic is not Topic.NOTIFICATIONS:
         reactions.on(_spec.model)(_hear)
+        projection.on(_spec.model)(_hear_again)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from uuid import UUID
 
 from services.visits import history, policies
@@ -11,6 +12,7 @@ from services.visits.domain.requirement import Requirement, Step
 from services.visits.store import concerns, requirements
 from shared.contracts.concerns import ConcernClosed, ConcernRaised, ConcernRated, ConcernReopened, ConcernScope
 from shared.contracts.fields import EventData, Origin
+from shared.messaging.projections import Projection
 from shared.messaging.reactions import Reacting, Reactions, Received
 from shared.persistence.history import Change, record
 from shared.persistence.pool import Connection
@@ -20,18 +22,27 @@ ConcernEvent = ConcernRaised | ConcernRated | ConcernClosed | ConcernReopened
 
 
 @dataclass(slots=True)
-class Workspace:
-    """The concerns a batch is about, with their latest requirements, and what changes."""
+class Known:
+    """What visits knows of concerns and their providers, from events alone."""
 
     concerns: dict[UUID, Concern]
-    #: Latest requirement of each concern, by concern.
-    requirements: dict[UUID, Requirement]
     providers: dict[str, Provider] = field(default_factory=dict[str, Provider])
-    changed: dict[UUID, Requirement] = field(default_factory=dict[UUID, Requirement])
-    history: list[Change] = field(default_factory=list[Change])
 
-    def remember(self, data: ConcernEvent) -> Concern:
-        """The concern an event is about, as visits knew it before, with what the event says of its place."""
+    def learn(self, data: ConcernEvent) -> Concern:
+        """Take in what an event says; returns its concern as it stood before, with what the event says of its place."""
+        before = self._place(data)
+        match data:
+            case ConcernRated(category=category):
+                self.concerns[before.id] = before.rated(category)
+            case ConcernClosed():
+                self.concerns[before.id] = replace(before, open=False)
+            case ConcernReopened():
+                self.concerns[before.id] = before.reopened()
+            case ConcernRaised():
+                pass
+        return before
+
+    def _place(self, data: ConcernEvent) -> Concern:
         provider = data.provider
         code = provider.ods_code
         self.providers[code] = Provider(code, provider.name, provider.kind)
@@ -42,6 +53,17 @@ class Workspace:
             known = replace(known, reference=data.reference)
         self.concerns[known.id] = known
         return known
+
+
+@dataclass(slots=True)
+class Workspace:
+    """The concerns a batch is about, with their latest requirements, and what changes."""
+
+    known: Known
+    #: Latest requirement of each concern, by concern.
+    requirements: dict[UUID, Requirement]
+    changed: dict[UUID, Requirement] = field(default_factory=dict[UUID, Requirement])
+    history: list[Change] = field(default_factory=list[Change])
 
     def take(self, step: Step | None, event: Received[ConcernEvent], reacting: Reacting) -> None:
         """Keep a requirement's change, if there is one, and tell others what is called for."""
@@ -58,16 +80,20 @@ class Workspace:
 
 
 async def _load(connection: Connection, events: Sequence[Received[EventData]]) -> Workspace:
-    ids = {event.data.concern_id for event in events if isinstance(event.data, ConcernEvent)}
+    ids = _concerns_of(events)
     known = await concerns.lock(connection, ids)
-    return Workspace(known, await requirements.lock_latest(connection, ids))
+    return Workspace(Known(known), await requirements.lock_latest(connection, ids))
 
 
 async def _save(connection: Connection, work: Workspace) -> None:
-    await concerns.save_providers(connection, work.providers.values())
-    await concerns.save(connection, list(work.concerns.values()))
+    await concerns.save_providers(connection, work.known.providers.values())
+    await concerns.save(connection, list(work.known.concerns.values()))
     await requirements.save(connection, list(work.changed.values()))
     await record(connection, work.history)
+
+
+def _concerns_of(events: Sequence[Received[EventData]]) -> set[UUID]:
+    return {event.data.concern_id for event in events if isinstance(event.data, ConcernEvent)}
 
 
 reactions = Reactions(load=_load, save=_save)
@@ -76,7 +102,7 @@ reactions = Reactions(load=_load, save=_save)
 @reactions.on(ConcernRaised)
 def concern_raised(work: Workspace, event: Received[ConcernRaised], reacting: Reacting) -> None:
     """Remember the concern: nothing is called for before it is rated."""
-    work.remember(event.data)
+    work.known.learn(event.data)
 
 
 @reactions.on(ConcernRated)
@@ -86,8 +112,7 @@ def concern_rated(work: Workspace, event: Received[ConcernRated], reacting: Reac
     A rating that arrives for a closed concern is remembered and calls for nothing.
     """
     data = event.data
-    before = work.remember(data)
-    work.concerns[before.id] = before.rated(data.category)
+    before = work.known.learn(data)
     if before.open:
         call = policies.visit_policy().call(data.category, data.rated_on, office_day(reacting.now))
         work.take(rules.after_rating(before, work.requirements.get(before.id), data.category, call), event, reacting)
@@ -96,13 +121,56 @@ def concern_rated(work: Workspace, event: Received[ConcernRated], reacting: Reac
 @reactions.on(ConcernClosed)
 def concern_closed(work: Workspace, event: Received[ConcernClosed], reacting: Reacting) -> None:
     """Withdraw an open requirement. A scheduled visit stays and shows it: staff decide."""
-    concern = work.remember(event.data)
-    work.concerns[concern.id] = replace(concern, open=False)
+    concern = work.known.learn(event.data)
     work.take(rules.when_not_called_for(work.requirements.get(concern.id)), event, reacting)
 
 
 @reactions.on(ConcernReopened)
 def concern_reopened(work: Workspace, event: Received[ConcernReopened], reacting: Reacting) -> None:
     """Nothing is called for until the new rating that follows a reopening; earlier visits no longer count then."""
-    concern = work.remember(event.data)
-    work.concerns[concern.id] = concern.reopened()
+    work.known.learn(event.data)
+
+
+# What can be learnt again ------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Relearnt:
+    """Concerns and providers as they are in the database, and as events tell them."""
+
+    before: dict[UUID, Concern]
+    known: Known
+
+    def as_told(self, concern: Concern) -> Concern:
+        """A concern as events tell it; what a visit has looked into is known here alone, and stays."""
+        before = self.before.get(concern.id)
+        return concern if before is None else replace(concern, visited_category=before.visited_category)
+
+
+async def _load_known(connection: Connection, events: Sequence[Received[EventData]]) -> Relearnt:
+    before = await concerns.lock(connection, _concerns_of(events))
+    return Relearnt(before, Known(dict(before)))
+
+
+async def _put_right(connection: Connection, work: Relearnt) -> dict[str, int]:
+    providers = await concerns.providers(connection, work.known.providers)
+    differing = [one for code, one in work.known.providers.items() if providers.get(code) != one]
+    await concerns.save_providers(connection, differing)
+    wrong = [one for one in map(work.as_told, work.known.concerns.values()) if work.before.get(one.id) != one]
+    await concerns.save(connection, wrong)
+    return {"providers": len(differing), "concerns": len(wrong)}
+
+
+#: Concerns and providers. Requirements and visits are decided here, and are no projection.
+projection = Projection(load=_load_known, save=_put_right)
+
+
+def _learn_again(work: Relearnt, event: Received[ConcernEvent], at: datetime) -> None:
+    if isinstance(event.data, ConcernRaised):
+        # All that is known of it follows from here on.
+        work.known.concerns.pop(event.data.concern_id, None)
+    work.known.learn(event.data)
+
+
+for _model in (ConcernRaised, ConcernRated, ConcernClosed, ConcernReopened):
+    projection.on(_model)(_learn_again)

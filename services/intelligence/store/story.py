@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from shared.persistence.pool import Connection
@@ -36,6 +37,29 @@ async def add(connection: Connection, chapters: Sequence[Chapter]) -> None:
         insert into concern_story (concern_id, event_id, type, source, subject, occurred_at, summary)
         select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::timestamptz[],
                              $7::text[])""",
+        *_columns(chapters),
+    )
+
+
+async def put_right(connection: Connection, chapters: Sequence[Chapter]) -> int:
+    """Add chapters that are missing and mend those that differ; returns how many that were."""
+    done = await connection.execute(
+        """
+        insert into concern_story as s (concern_id, event_id, type, source, subject, occurred_at, summary)
+        select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::timestamptz[],
+                             $7::text[])
+        on conflict (concern_id, event_id) do update
+        set type = excluded.type, source = excluded.source, subject = excluded.subject,
+            occurred_at = excluded.occurred_at, summary = excluded.summary
+        where (s.type, s.source, s.subject, s.occurred_at, s.summary) is distinct from
+            (excluded.type, excluded.source, excluded.subject, excluded.occurred_at, excluded.summary)""",
+        *_columns(chapters),
+    )
+    return int(done.split()[-1])
+
+
+def _columns(chapters: Sequence[Chapter]) -> tuple[list[Any], ...]:
+    return (
         [c.concern_id for c in chapters],
         [c.event_id for c in chapters],
         [c.type for c in chapters],

@@ -6,10 +6,10 @@ from uuid import UUID
 
 from services.notify.domain.happenings import Categories, concerns_of
 from services.notify.domain.stakeholders import Stakeholder
-from services.notify.store import deliveries, directory, feed
+from services.notify.store import categories, deliveries, directory, feed
 from services.notify.store.deliveries import NewDelivery
 from services.notify.store.feed import NewEntry
-from shared.contracts.fields import Category, EventData
+from shared.contracts.fields import EventData
 from shared.messaging.reactions import Received
 from shared.persistence import history
 from shared.persistence.history import Change
@@ -36,27 +36,22 @@ class Workspace:
 
 async def load(connection: Connection, events: Sequence[Received[EventData]]) -> Workspace:
     """Load what a batch touches, after the batches before it have committed."""
-    await connection.execute("select pg_advisory_xact_lock($1)", _LOCK)
+    await lock(connection)
     touched = {concern for event in events for concern in concerns_of(event.data)}
-    rows = await connection.fetch(
-        "select concern_id, category from concern_categories where concern_id = any($1)", list(touched)
-    )
     return Workspace(
-        directory=await directory.subscribers(connection),
-        categories={row["concern_id"]: Category(row["category"]) for row in rows},
+        directory=await directory.subscribers(connection), categories=await categories.load(connection, touched)
     )
+
+
+async def lock(connection: Connection) -> None:
+    """Let batches before this one commit first; the lock is held until the transaction ends."""
+    await connection.execute("select pg_advisory_xact_lock($1)", _LOCK)
 
 
 async def save(connection: Connection, work: Workspace) -> None:
     """Save what a batch brought, one statement per table. An event that was received before changes nothing."""
     known = {concern: category for concern in work.learnt if (category := work.categories[concern]) is not None}
-    await connection.execute(
-        """
-        insert into concern_categories (concern_id, category) select * from unnest($1::uuid[], $2::int[])
-        on conflict (concern_id) do update set category = excluded.category""",
-        list(known),
-        [int(category) for category in known.values()],
-    )
+    await categories.save(connection, known)
     fresh = await feed.add(connection, list(work.entries.values()))
     queued = [delivery for delivery in work.deliveries if delivery.event_id in fresh]
     await deliveries.queue(connection, queued)

@@ -74,7 +74,7 @@ async def _play(stack: Stack) -> None:
         await api.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def played() -> Iterator[Played]:
     """A whole cycle on a stack of its own, verified clean while it ran; then its services were stopped."""
     folder = Path(tempfile.mkdtemp(prefix="quality-cycle-verify-"))
