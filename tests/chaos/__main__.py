@@ -19,7 +19,7 @@ from tests.chaos.schedule import plan as plan_faults
 _LEAST_RATE = 50.0
 
 #: Staff try more than is asked for: the rest makes up for the time in which a stage is away.
-_RATE = 60.0
+_RATE = 65.0
 
 
 def main() -> None:

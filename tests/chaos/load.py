@@ -5,7 +5,7 @@ import csv
 import json
 import time
 import uuid
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -25,8 +25,11 @@ from tests.chaos.http import Answer, Client, NoAnswer
 #: How long a caller waits for an answer before the command is sent again, in seconds.
 _TIMEOUT_S = 6.0
 
-#: Commands under way at once. What a stage cannot take waits here.
-_PARALLEL = 40
+#: Commands under way at once at one stage. What it cannot take waits here, and holds up no other stage.
+_PARALLEL = 24
+
+#: Where a concern begins.
+_FIRST_STAGE = "intelligence"
 
 #: Concerns being worked on at once; most of them wait for another stage to hear of them.
 _MOST_FILES = 600
@@ -102,8 +105,10 @@ class Load:
         self._today = datetime.now(ZoneInfo("Europe/London")).date()
         self._providers: list[dict[str, str]] = []
         self._panel: list[dict[str, str]] = []
-        self._slots: deque[asyncio.Future[None]] = deque()
-        self._under_way = 0
+        #: Commands that wait to be sent, by stage.
+        self._slots = {service: deque[asyncio.Future[None]]() for service in self._targets}
+        #: Commands that were sent and not answered yet, by stage.
+        self._under_way = Counter[str]()
         #: Set while no command is under way.
         self._idle = asyncio.Event()
         self._idle.set()
@@ -171,7 +176,9 @@ class Load:
                 await self._idle.wait()
         except TimeoutError:
             self.accounts.findings.append(
-                Finding("command never answered", f"{self._under_way} commands had no answer within {within:.0f} s")
+                Finding(
+                    "command never answered", f"{self._under_way.total()} commands had no answer within {within:.0f} s"
+                )
             )
         for task in self._tasks:
             if task.done() and (error := task.exception()) is not None:
@@ -188,25 +195,32 @@ class Load:
         while True:
             await asyncio.sleep(0.01)
             # What could not be done while a stage was away is caught up with: the rate is an average.
-            while given < (time.monotonic() - began) * self.rate and self._under_way < _PARALLEL:
-                while self._slots and self._slots[0].done():
-                    self._slots.popleft()
-                if self._slots:
-                    self._slots.popleft().set_result(None)
-                elif self.open and len(self._files) < _MOST_FILES:
-                    task = asyncio.create_task(self._file())
-                    self._files.add(task)
-                    task.add_done_callback(self._filed)
-                else:
-                    break
+            while given < (time.monotonic() - began) * self.rate and self._let_one_go():
                 given += 1
                 # Whoever was let go takes a place among those under way before the next one is.
                 await asyncio.sleep(0)
                 await asyncio.sleep(0)
 
-    async def _slot(self) -> None:
+    def _let_one_go(self) -> bool:
+        """Let one command go, at the stage that has most to do; False if there is none, or no room for it."""
+        for slots in self._slots.values():
+            while slots and slots[0].done():
+                slots.popleft()
+        has_room = [service for service in self._slots if self._under_way[service] < _PARALLEL]
+        waiting = max(has_room, key=lambda service: len(self._slots[service]), default=None)
+        if waiting is not None and self._slots[waiting]:
+            self._slots[waiting].popleft().set_result(None)
+            return True
+        if not self.open or _FIRST_STAGE not in has_room or len(self._files) >= _MOST_FILES:
+            return False
+        task = asyncio.create_task(self._file())
+        self._files.add(task)
+        task.add_done_callback(self._filed)
+        return True
+
+    async def _slot(self, service: str) -> None:
         slot: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._slots.append(slot)
+        self._slots[service].append(slot)
         await slot
 
     def _filed(self, task: "asyncio.Task[None]") -> None:
@@ -218,10 +232,11 @@ class Load:
         """One concern from its beginning to its end."""
         random = Random(self._random.getrandbits(64))
         provider = random.choice(self._providers)["ods_code"]
-        item = await self._do("intelligence", "/intelligence", _item(provider, self._today), "record item", first=True)
+        item = await self._hear(provider, first=True)
         concern = await self._raise(provider, item["id"])
-        if random.random() < 0.5:
-            concern = await self._change(concern, "assessments", _rating(random, None), "assess", None)
+        item = await self._hear(provider)
+        concern = await self._change(concern, "items", {"item_ids": [item["id"]]}, "link item", None)
+        concern = await self._change(concern, "assessments", _rating(random, None), "assess", None)
         concern = await self._change(
             concern, "ratings", _rating(random, random.choice((2, 3, 4))), "rate", "concern.rated"
         )
@@ -233,6 +248,10 @@ class Load:
             concern = await self._change(concern, "reopening", body, "reopen", "concern.reopened")
             concern = await self._change(concern, "ratings", _rating(random, 0), "rate", "concern.rated")
             await self._close(random, concern)
+
+    async def _hear(self, provider: str, *, first: bool = False) -> dict[str, Any]:
+        body = _item(provider, self._today)
+        return await self._do("intelligence", "/intelligence", body, "record item", first=first)
 
     async def _raise(self, provider: str, item_id: str) -> dict[str, Any]:
         body = {
@@ -341,10 +360,10 @@ class Load:
     ) -> dict[str, Any]:
         """Carry out one command of the run, and put it into the accounts. A file's first has its slot already."""
         if not first:
-            await self._slot()
+            await self._slot(service)
         began = time.monotonic()
         key = str(uuid.UUID(int=self._random.getrandbits(128)))
-        self._under_way += 1
+        self._under_way[service] += 1
         self._idle.clear()
         try:
             answer = await self._command(service, path, body, role=role, what=what, version=version, key=key)
@@ -356,8 +375,8 @@ class Load:
                 if again.json()["id"] != result["id"] or "idempotency-replayed" not in again.headers:
                     self.accounts.findings.append(Finding("command doubled", f"{what} {key} was carried out again"))
         finally:
-            self._under_way -= 1
-            if not self._under_way:
+            self._under_way[service] -= 1
+            if not self._under_way.total():
                 self._idle.set()
         return result
 
