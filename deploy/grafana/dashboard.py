@@ -96,15 +96,22 @@ DELIVERY = Row(
             alarm_from=1,
         ),
         _figure(
+            "Parked streams",
+            "Stand still because an event cannot be applied.",
+            f"sum(max by (job) (qc_parked_streams{{{_JOB}}}))",
+            "none",
+            alarm_from=1,
+        ),
+        _figure(
             "Dead letters",
-            "Records that cannot be read, break the contract or contradict what was applied.",
+            "Wait for a decision: unreadable, against the contract, in conflict, or failed in all their attempts.",
             f"sum(max by (job) (qc_dead_letters{{{_JOB}}}))",
             "none",
             alarm_from=1,
         ),
         _figure(
             "Stopped consumers",
-            "Stand still because an event cannot be applied.",
+            "Stand still because something can neither be applied nor parked.",
             f"sum(qc_consumer_stopped{{{_JOB}}})",
             "none",
             alarm_from=1,
@@ -201,16 +208,26 @@ DELIVERY = Row(
         ),
         Panel(
             "Oldest waiting event",
-            "The oldest event not yet acknowledged by the broker, and the oldest one held.",
+            "The oldest event not yet acknowledged by the broker, the oldest one held, and the oldest parked stream.",
             "s",
             [
                 Query(f"max by (job) (qc_outbox_oldest_age_seconds{{{_JOB}}})", "{{job}} outbox"),
                 Query(f"max by (job) (qc_held_oldest_age_seconds{{{_JOB}}})", "{{job}} held"),
+                Query(f"max by (job) (qc_parked_oldest_age_seconds{{{_JOB}}})", "{{job}} parked"),
+            ],
+        ),
+        Panel(
+            "What waits in parked streams",
+            "Events that wait, and dead letters that are not yet copied to their topic.",
+            "none",
+            [
+                Query(f"max by (job) (qc_parked_events{{{_JOB}}})", "{{job}} events"),
+                Query(f"max by (job) (qc_dead_letters_unpublished{{{_JOB}}})", "{{job}} letters not copied"),
             ],
         ),
         Panel(
             "Batches rolled back and relays begun anew",
-            "Passing failures of database, broker and network, and events that cannot be applied.",
+            "Failures of database, broker and network that pass, events that cannot be applied, and retries of these.",
             "cps",
             [
                 Query(
@@ -218,6 +235,10 @@ DELIVERY = Row(
                     "{{job}} batch: {{cause}}",
                 ),
                 Query(f"sum by (job) (rate(qc_relay_failures_total{{{_JOB}}}[$__rate_interval]))", "{{job}} relay"),
+                Query(
+                    f"sum by (job, result) (rate(qc_retries_total{{{_JOB}}}[$__rate_interval]))",
+                    "{{job}} parked stream: {{result}}",
+                ),
             ],
             width=24,
             height=6,

@@ -29,7 +29,7 @@ from tests.unit.messaging.crafted import SOURCE, record
 
 T = TypeVar("T")
 
-KEYS = ("FICTHT001", "FICTHT002", "FICTHT003")
+KEYS: tuple[str, ...] = ("FICTHT001", "FICTHT002", "FICTHT003")
 POLICY = RetryPolicy(attempts=2, first=timedelta(minutes=1), longest=timedelta(minutes=1))
 HOUR = timedelta(hours=1)
 
