@@ -20,6 +20,7 @@ from faststream.kafka.subscriber.usecase import LogicSubscriber
 
 from shared.messaging import raw_records
 from shared.messaging.broker import KafkaSettings, new_broker
+from shared.messaging.fetching import Fetching
 from shared.messaging.inbox import Inbox, OffsetsWentBack
 from shared.messaging.intake import Intake
 from shared.messaging.loops import Loop
@@ -150,7 +151,7 @@ class Consumer(ConsumerRebalanceListener):
             self._trouble, self._placing.placed_once = None, True
             await self._loop.stopping.wait()
             return
-        broker = new_broker(self._kafka)
+        broker, fetching = new_broker(self._kafka), None
         subscriber = broker.subscriber(
             *self._topics,
             group_id=self._group,
@@ -167,16 +168,19 @@ class Consumer(ConsumerRebalanceListener):
         try:
             await broker.start()
             consumer = _client(subscriber)
+            fetching = Fetching(consumer, self._batch_size)
             self._trouble = None
             more_is_due = False
             while not self._loop.stopping.is_set():
-                await self._poll(consumer, 0 if more_is_due else _POLL_MS)
+                await self._poll(consumer, fetching, 0 if more_is_due else _POLL_MS)
                 more_is_due = await self._retries.take_turn(self._placing.ours(consumer))
                 await self._placing.look_back(consumer)
                 self._loop.works()
             await self._placing.let_go()
         finally:
             self._intake.unblock()
+            if fetching is not None:
+                await fetching.end()
             await self._leave(broker)
 
     async def _leave(self, broker: KafkaBroker) -> None:
@@ -193,20 +197,22 @@ class Consumer(ConsumerRebalanceListener):
 
     # Work -------------------------------------------------------------------------------------------------------
 
-    async def _poll(self, consumer: AIOKafkaConsumer, timeout_ms: int) -> None:
+    async def _poll(self, consumer: AIOKafkaConsumer, fetching: Fetching, timeout_ms: int) -> None:
         if self._placing.unplaced:
+            await fetching.forget(lambda: self._placing.unplaced)
             await self._place(consumer)
         try:
-            fetched = await consumer.getmany(timeout_ms=timeout_ms, max_records=self._batch_size)
+            fetched = await fetching.next(timeout_ms)
         except _UNDECODABLE as error:
             await self._read_raw(consumer, error)
             return
         self._last_poll = time.monotonic()
         self._note_answers(consumer, bool(fetched))
         records: list[Record] = []
-        for tp, raws in fetched.items():
-            records += self._placing.admit(tp, [Record.of(raw) for raw in raws])
+        for tp, read in fetched.items():
+            records += self._placing.admit(tp, read)
         if records:
+            fetching.look_ahead(fetched)
             await self._take_in(consumer, records)
         self._observe_lag(consumer)
 
