@@ -4,7 +4,6 @@ import asyncio
 import signal
 import sys
 import time
-from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -81,7 +80,7 @@ async def test_another_relay_takes_over_in_order_and_in_time(
     source, keys = a_source(), [a_key() for _ in range(5)]
     async with reading(settings.bootstrap) as reader:
         async with (
-            leading(pool, database, settings, source) as process,
+            leading(pool, database, settings, source) as other,
             relaying(database, settings, source) as standby,
         ):
             for key in keys:
