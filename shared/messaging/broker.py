@@ -24,6 +24,11 @@ class KafkaSettings:
     session_timeout_ms: int = 10_000
 
 
+#: How old what a client knows of topics may be, in milliseconds. A topic that was made anew after its data were lost
+#: has no partitions for a consumer until it asks again; by default it would do so after five minutes.
+_METADATA_AGE_MS = 10_000
+
+
 def new_broker(settings: KafkaSettings) -> KafkaBroker:
     """The broker that consumers subscribe through. It never creates a topic: topics are declared and applied."""
     return KafkaBroker(
@@ -32,6 +37,7 @@ def new_broker(settings: KafkaSettings) -> KafkaBroker:
         client_id=settings.client_id,
         consumer_only=True,
         allow_auto_create_topics=False,
+        metadata_max_age_ms=_METADATA_AGE_MS,
         logger=None,
     )
 
