@@ -2,7 +2,7 @@
 
 from hypothesis import settings
 
-pytest_plugins = ["tests.fixtures.infrastructure", "tests.fixtures.services"]
+pytest_plugins = ["tests.fixtures.infrastructure", "tests.fixtures.services", "tests.fixtures.commands"]
 
 # How long one example takes says nothing here: the tests share the machine with servers and with each other.
 settings.register_profile("suite", deadline=None)

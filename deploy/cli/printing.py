@@ -23,9 +23,9 @@ def as_json(document: Any) -> None:
     typer.echo(json.dumps(document, default=_text))
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, nothing: str) -> None:
-    """Print a table, or one line if there are no rows."""
-    shown = Table(*columns, show_lines=False)
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, nothing: str, lines: bool = False) -> None:
+    """Print a table, or one line if there are no rows; ``lines`` divides rows that have several lines."""
+    shown = Table(*columns, show_lines=lines)
     for row in rows:
         shown.add_row(*(Text(cell(one)) for one in row))
     if not shown.row_count:

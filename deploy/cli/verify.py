@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from deploy.cli import targets
+from deploy.cli import printing, targets
 from deploy.cli.token import office
 from deploy.local.errors import UserError
 from deploy.local.stack import SERVICES
-from deploy.verify import MailNotReadable, NotReadable, Report
+from deploy.verify import Finding, MailNotReadable, NotReadable, Report
 from deploy.verify import verify as compare_all
 
 #: Ids of a finding shown to people; `--json` has more.
@@ -34,7 +31,7 @@ def verify(
     mail: Annotated[
         str | None, typer.Option(metavar="URL", help="Page of the mail sink, to compare its messages too.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+    as_json: printing.AsJson = False,
 ) -> None:
     """Compare every outbox, topic, position and effect, and name what does not fit. It changes nothing.
 
@@ -60,7 +57,7 @@ def verify(
     except (NotReadable, MailNotReadable) as error:
         raise UserError(f"{str(error)[:1].upper()}{str(error)[1:]}.") from error
     if as_json:
-        typer.echo(json.dumps(report.as_dict()))
+        printing.as_json(report.as_dict())
     else:
         _show(report)
     if not report.clean:
@@ -68,22 +65,25 @@ def verify(
 
 
 def _show(report: Report) -> None:
-    console = Console(highlight=False)
     if report.findings:
-        table = Table("Check", "Kind", "What was found", "Ids", show_lines=True)
-        for finding in report.findings:
-            more = len(finding.ids) - _SHOWN
-            ids = [*finding.ids[:_SHOWN], *([f"… and {more} more (--json)"] if more > 0 else [])]
-            table.add_row(finding.check, finding.kind.value, finding.summary, "\n".join(ids))
-        console.print(table)
+        printing.table(
+            ("Check", "Kind", "What was found", "Ids"),
+            [(one.check, one.kind.value, one.summary, "\n".join(_ids(one))) for one in report.findings],
+            nothing="",
+            lines=True,
+        )
     for note in report.notes:
-        console.print(f"Note: {note}", soft_wrap=True)
+        typer.echo(f"Note: {note}")
     if report.in_flight:
-        console.print(f"{sum(len(one.ids) for one in report.in_flight)} things are still moving: work in flight.")
+        typer.echo(f"{sum(len(one.ids) for one in report.in_flight)} things are still moving: work in flight.")
     counts = report.counts
-    console.print(
+    typer.echo(
         f"{counts['events']} events in {counts['streams']} streams compared with {counts['positions']} positions in "
-        f"{report.seconds:.1f} s, {report.looks} look(s).",
-        soft_wrap=True,
+        f"{report.seconds:.1f} s, {report.looks} look(s)."
     )
-    console.print("Clean." if report.clean else f"{len(report.findings)} findings.")
+    typer.echo("Clean." if report.clean else f"{len(report.findings)} finding(s).")
+
+
+def _ids(finding: Finding) -> list[str]:
+    more = len(finding.ids) - _SHOWN
+    return [*finding.ids[:_SHOWN], *([f"… and {more} more (--json)"] if more > 0 else [])]

@@ -7,7 +7,7 @@ transaction. So newer knowledge is never put back to older, and a repeat changes
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -41,7 +41,12 @@ class Replayed:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return asdict(self)
+        return {
+            "dry_run": self.dry_run,
+            "records": self.records,
+            "events": self.events,
+            "changed": dict(self.changed),
+        }
 
 
 async def replay(

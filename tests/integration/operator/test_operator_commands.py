@@ -10,8 +10,8 @@ from services.visits.app import SPEC as VISITS
 from shared.contracts.examples import EXAMPLES
 from shared.contracts.fields import EventData
 from shared.messaging.unit_of_work import unit_of_work
+from tests.fixtures.commands import Qc
 from tests.fixtures.services import ServiceUnderTest, StartService
-from tests.integration.operator.conftest import Qc
 
 WHY = ("--reason", "the sender was mended")
 
