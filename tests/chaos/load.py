@@ -93,7 +93,7 @@ class Load:
         self._count_of_providers = providers
         self.accounts = Accounts()
         self.rate = rate
-        #: Whether somebody works: new concerns are begun only then.
+        #: Whether somebody works: commands are sent only then.
         self.open = False
         self._targets = {
             service: [url for name, url in urls.items() if name.partition("-")[0] == service]
@@ -203,6 +203,8 @@ class Load:
 
     def _let_one_go(self) -> bool:
         """Let one command go, at the stage that has most to do; False if there is none, or no room for it."""
+        if not self.open:
+            return False
         for slots in self._slots.values():
             while slots and slots[0].done():
                 slots.popleft()
@@ -211,7 +213,7 @@ class Load:
         if waiting is not None and self._slots[waiting]:
             self._slots[waiting].popleft().set_result(None)
             return True
-        if not self.open or _FIRST_STAGE not in has_room or len(self._files) >= _MOST_FILES:
+        if _FIRST_STAGE not in has_room or len(self._files) >= _MOST_FILES:
             return False
         task = asyncio.create_task(self._file())
         self._files.add(task)

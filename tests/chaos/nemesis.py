@@ -66,6 +66,7 @@ class Nemesis:
 
     def __post_init__(self) -> None:
         self._stop = threading.Event()
+        self._abandoned = threading.Event()
         self._began = time.monotonic()
         self._lanes: dict[str, ThreadPoolExecutor] = {}
         self._running: list[Future[None]] = []
@@ -83,13 +84,14 @@ class Nemesis:
         """How many faults of each kind were carried out."""
         return Counter(one.fault.kind.value for one in self.done if not one.was_left_out)
 
-    def halt(self) -> None:
-        """Begin no more faults. Does not wait."""
+    def abandon(self) -> None:
+        """Begin nothing more and wait for nothing more: the cluster is about to be stopped."""
         self._stop.set()
+        self._abandoned.set()
 
     def stop(self) -> None:
         """Begin no more faults; those under way are undone now. Waits for that."""
-        self.halt()
+        self._stop.set()
         for future in self._running:
             if (error := future.exception()) is not None:
                 self.errors.append(error)
@@ -112,7 +114,7 @@ class Nemesis:
 
     def close(self) -> None:
         """End the lanes. The processes they started end with them, so the cluster is stopped first."""
-        self._stop.set()
+        self.abandon()
         for lane in self._lanes.values():
             lane.shutdown(wait=True, cancel_futures=True)
 
@@ -204,7 +206,8 @@ class Nemesis:
         while (handle := entry.id.psutil()) is not None and handle.status() != psutil.STATUS_STOPPED:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{target} has not come to the moment at which it was to be struck")
-            time.sleep(0.02)
+            if self._abandoned.wait(0.02):
+                return
 
     def _bring_back(self, broker: str) -> None:
         self.cluster.begin_again(broker)
@@ -214,7 +217,8 @@ class Nemesis:
         """Wait until every partition has all its replicas: before that no other broker may go."""
         deadline = time.monotonic() + _CATCH_UP_S
         while self.cluster.replicas_behind() != 0 and time.monotonic() < deadline:
-            time.sleep(0.5)
+            if self._abandoned.wait(0.5):
+                return
 
     def _fill_log(self, target: str, done: Done) -> Callable[[], None]:
         if not FULL_DISK.exists():
@@ -244,9 +248,8 @@ class Nemesis:
             try:
                 self.cluster.restart(DATABASE)
             except ProcessFailed:
-                if time.monotonic() > deadline:
+                if time.monotonic() > deadline or self._abandoned.wait(0.3):
                     raise
-                time.sleep(0.3)
             else:
                 return
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from deploy.local.errors import UserError
+from deploy.local.errors import ProcessFailed, UserError
 from deploy.local.supervisor import Supervisor
 from tests.chaos.accounts import Accounts, Finding
 from tests.chaos.cluster import Background, Cluster, Launch, options
@@ -135,7 +135,7 @@ def carry_out(plan: Plan, say: Say) -> Result:
                 background.run(load.prepare())
                 return _play(plan, cluster, background, load, nemesis, say)
             finally:
-                nemesis.halt()
+                nemesis.abandon()
     finally:
         if nemesis is not None:
             nemesis.close()
@@ -150,10 +150,15 @@ def _play(plan: Plan, cluster: Cluster, background: Background, load: Load, neme
     acknowledged = load.accounts.count
     say("The nemesis rests; everything is healed ...")
     nemesis.stop()
-    nemesis.heal()
+    broken: list[Finding] = []
+    try:
+        nemesis.heal()
+    except ProcessFailed as error:
+        broken.append(Finding("never ready again", str(error)))
     say("Waiting for the last answers, and until nothing moves ...")
     background.run(load.finish(within=60))
     verdict = asyncio.run(judge(cluster, nemesis.intruder, load.accounts, patience_s=plan.patience_s))
+    verdict.findings += broken
     verdict.findings += [Finding("the suite failed", repr(error)) for error in nemesis.errors]
     return Result(plan, acknowledged, load.accounts, verdict, nemesis, nemesis.intruder)
 
@@ -182,7 +187,8 @@ def clear(data_dir: Path) -> None:
     running = [one.name for one in state.processes if one.is_running()] if state else []
     if running:
         raise UserError(f"An earlier run still runs in {data_dir} ({', '.join(running)}): stop it first.")
-    if not (data_dir / "secrets.json").exists() and any(data_dir.iterdir()):
+    # A stack's lock is the first thing it makes.
+    if not (data_dir / "stack.lock").exists() and any(data_dir.iterdir()):
         raise UserError(f"{data_dir} holds something else than a chaos run: remove it or choose another folder.")
     shutil.rmtree(data_dir)
 

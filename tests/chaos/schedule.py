@@ -14,7 +14,7 @@ WARM_UP_S = 3.0
 BROKERS = ("kafka-0", "kafka-1", "kafka-2")
 
 #: Replicas that run beside the first one of their service.
-REPLICAS = ("visits-2", "notify-2")
+REPLICAS = ("visits-2",)
 MEMBERS = (*SERVICES, *REPLICAS)
 
 #: Seconds between the end of one broker's fault and the beginning of the next: its replicas have to catch up, or two

@@ -1,11 +1,16 @@
 """The suite itself: a short run passes, and a run without one of the guards of delivery does not."""
 
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from deploy.local import ports
+from deploy.local.paths import PROJECT_ROOT
 from tests.chaos.guards import TRIALS, plan_of
 from tests.chaos.run import Plan, Result, carry_out, clear, summary
 from tests.chaos.schedule import Kind
@@ -55,10 +60,29 @@ def test_nothing_is_lost_or_doubled_while_services_brokers_and_the_database_fail
     assert result.nemesis.counts[Kind.BROKER_KILL] == 1
 
 
-def without(guard: str, data_dir: Path, *, guard_off: bool = True) -> Result:
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_ctrl_c_stops_everything(open_folder: Path) -> None:
     base = free_port_base()
-    assert ports.is_free(base)
-    return run(plan_of(TRIALS[guard], seed=1, data_dir=data_dir, port_base=base, guard_off=guard_off))
+    environment = {**os.environ, "QC_DATA_DIR": str(open_folder), "QC_PORT_BASE": str(base)}
+    argv = [sys.executable, "-m", "tests.chaos", "--duration", "60", "--seed", "1"]
+    with subprocess.Popen(argv, cwd=PROJECT_ROOT, env=environment, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        first = running.stdout.readline()
+        assert "SEED=1" in first
+        for line in running.stdout:
+            if "commands" in line and "faults, last" in line:
+                break
+        running.send_signal(signal.SIGINT)
+        rest = running.stdout.read()
+        assert running.wait(60) == 130
+    assert "Seed 1." in rest
+    assert all(ports.is_free(base + offset) for offset in range(ports.SPAN))
+
+
+def without(guard: str, data_dir: Path, *, guard_off: bool = True) -> Result:
+    trial = TRIALS[guard]
+    return run(plan_of(trial, seed=1, data_dir=data_dir, port_base=free_port_base(), guard_off=guard_off))
 
 
 def found_without(guard: str, data_dir: Path) -> set[str]:
