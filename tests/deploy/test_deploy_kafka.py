@@ -110,7 +110,9 @@ async def test_qc_topics_apply_makes_the_topics_on_the_broker_of_the_compose_fil
     result = run(qc, "topics", "apply", env={"QC_KAFKA_BOOTSTRAP": bootstrap})
     assert result.returncode == 0, said(result)
     after = await topics.describe(bootstrap)
-    assert {state.name: state.partitions for state in after} == {topic.value: PARTITIONS for topic in Topic}
+    assert {state.name: state.partitions for state in after} == dict.fromkeys(
+        [*Topic, topics.DEAD_LETTERS_TOPIC], PARTITIONS
+    )
     assert {state.replicas for state in after} == {1}
     await _use_a_transaction_and_a_group(bootstrap)
 

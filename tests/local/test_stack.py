@@ -70,7 +70,7 @@ def test_everything_gets_ready_in_order_and_nothing_is_left_after_it(
         assert state is not None
         assert all(running.is_ready(one.name) for one in state.processes)
         states = asyncio.run(topics.describe(running.bootstrap))
-        assert [one.problem for one in states] == [None] * 5
+        assert [one.problem for one in states] == [None] * len(topics.DECLARED)
         for service in SERVICES:
             own = _settings(tmp_path, service)
             assert own["QC_DATABASE_URL"] == running.dsn(service)
@@ -102,7 +102,7 @@ def test_each_process_can_be_killed_and_comes_back(options_of_each_broker: Optio
             assert running.is_ready(name)
             assert _pid(running, name) != before
         states = asyncio.run(topics.describe(running.bootstrap))
-        assert [one.problem for one in states] == [None] * 5
+        assert [one.problem for one in states] == [None] * len(topics.DECLARED)
 
 
 def _pid(running: Stack, name: str) -> int:
@@ -207,7 +207,7 @@ def test_when_one_of_three_brokers_is_killed_the_others_lead_its_partitions(
 ) -> None:
     with Stack(_with(options, kafka="apache", brokers=3, package=stand_ins())) as running:
         states = asyncio.run(topics.describe(running.bootstrap))
-        assert [one.replicas for one in states] == [3] * 5
+        assert [one.replicas for one in states] == [3] * len(topics.DECLARED)
         assert asyncio.run(_leaders(running.bootstrap)) == {0, 1, 2}
         running.kill("kafka-1")
         asyncio.run(_all_led_by_others_than(1, running.bootstrap))
