@@ -171,6 +171,8 @@ class Load:
     async def finish(self, within: float) -> None:
         """Begin nothing new, and see every command through to its answer."""
         self.open = False
+        # Whoever was let go just now is under way after this.
+        await asyncio.sleep(0.1)
         try:
             async with asyncio.timeout(within):
                 await self._idle.wait()
