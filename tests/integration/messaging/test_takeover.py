@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from shared.messaging import relay
 from shared.messaging.broker import KafkaSettings
 from shared.persistence.pool import Pool
 from tests.integration.messaging.delivery import (
@@ -128,6 +129,8 @@ async def test_a_leader_that_waits_long_for_the_broker_keeps_its_lock(
         return await send_batch(*arguments, **options)
 
     monkeypatch.setattr(AIOKafkaProducer, "send_batch", slowly)
+    # Looking for dead letters would keep the connection from standing idle.
+    monkeypatch.setattr(relay, "_LETTERS_S", 60)
     async with relaying(database, settings), reading(settings.bootstrap) as reader:
         key = a_key()
         await emit(pool, key, 1)
