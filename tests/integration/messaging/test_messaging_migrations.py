@@ -18,9 +18,10 @@ async def test_rows_that_an_earlier_release_had_not_sent_are_still_to_be_sent(da
         await migrations.migrate(connection, "messaging", tmp_path)
         for sequence, sent in ((1, True), (2, False), (3, True), (4, False)):
             await connection.execute(
-                "insert into outbox (event_id, type, source, subject, topic, key, sequence, time, correlation_id, data, "
-                "sent_at) values ($1, 't', '/a/b', 's', 'topic', 'KEY', $2, now(), $1, '{}', "
-                "case when $3 then now() end)",
+                """
+                insert into outbox (event_id, type, source, subject, topic, key, sequence, time, correlation_id, data,
+                                    sent_at)
+                values ($1, 't', '/a/b', 's', 'topic', 'KEY', $2, now(), $1, '{}', case when $3 then now() end)""",
                 uuid.uuid4(),
                 sequence,
                 sent,
