@@ -15,10 +15,11 @@ async def load(connection: Connection, streams: Collection[Stream]) -> dict[Stre
         from unnest($1::text[], $2::text[], $3::text[]) as w (topic, source, key)
         left join positions p on p.topic = w.topic and p.source = w.source and p.key = w.key
         left join parked_streams s on s.topic = w.topic and s.source = w.source and s.key = w.key
-        -- Looked up for each stream: there may be very many held events of one.
+        -- Ordered, so that it is looked up in the index for each stream: there may be very many held events of one, and
+        -- then the planner believes that any row it meets is of the stream it looks for.
         left join lateral (
             select true as holds from held_events held
-            where held.topic = w.topic and held.source = w.source and held.key = w.key limit 1
+            where held.topic = w.topic and held.source = w.source and held.key = w.key order by held.sequence limit 1
         ) h on true""",
         *_columns(streams),
     )

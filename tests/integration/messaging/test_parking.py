@@ -10,11 +10,11 @@ from typing import Any
 import asyncpg
 import pytest
 
-from shared.messaging import held_events, parking
+from shared.messaging import held_events, parking, positions
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.inbox import PORTION, Inbox
 from shared.messaging.parking import HeadIsDead, RetryPolicy
-from shared.messaging.records import Record
+from shared.messaging.records import Record, Stream
 from shared.persistence.pool import Pool
 from tests.integration.messaging.delivery import (
     REFUSED,
@@ -313,6 +313,31 @@ async def test_of_very_many_held_events_no_more_is_read_than_is_applied(
     await member.wait()
     assert read <= count + 50
     assert await effects(pool, key) == list(range(1, count + 50))
+
+
+async def test_very_many_held_events_of_one_stream_slow_no_other(pool: Pool) -> None:
+    one = record(3, key=a_key())
+    await pool.execute(
+        """
+        insert into held_events (topic, source, key, sequence, event_id, partition, broker_offset, broker_time,
+                                 header_names, header_values, value)
+        select $1, $2, $3, n, gen_random_uuid(), 0, n, now(), $4, $5, $6 from generate_series(3, 50000) n""",
+        TOPIC,
+        SOURCE,
+        (one.key or b"").decode(),
+        [name.encode() for name, _ in one.headers],
+        [value for _, value in one.headers],
+        one.value,
+    )
+    await pool.execute("analyze held_events")
+    streams = [Stream(TOPIC, SOURCE, a_key()) for _ in range(300)]
+    async with pool.acquire() as connection:
+        await positions.load(connection, streams)
+        started = time.monotonic()
+        standings = await positions.load(connection, streams)
+        # Some milliseconds; walking through what is held for each stream takes seconds.
+        assert time.monotonic() - started < 1
+    assert not any(standing.holds for standing in standings.values())
 
 
 async def test_streams_that_are_parked_do_not_keep_new_records_waiting(pool: Pool) -> None:
