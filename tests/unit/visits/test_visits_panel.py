@@ -53,6 +53,14 @@ def test_each_person_sits_on_it_once() -> None:
     assert violation == Violation("panel.2.person_id", "sits on the panel already, at panel.0")
 
 
+def test_who_sits_on_it_a_third_time_is_told_of_their_first_place_and_of_nothing_else() -> None:
+    seat = Seat(LEAD, PanelRole.QUALITY_LEAD)  # a role this person cannot take
+    assert check([*PANEL, seat, seat, seat], POOL, ["RWE"])[1:] == [
+        Violation("panel.3.person_id", "sits on the panel already, at panel.2"),
+        Violation("panel.4.person_id", "sits on the panel already, at panel.2"),
+    ]
+
+
 def test_everything_that_is_wrong_is_said_at_once() -> None:
     inactive = PoolMember(LAY, False, frozenset({PanelRole.LAY_PARTNER}), frozenset({"RWE"}))
     panel = [Seat(CHAIR, PanelRole.LAY_PARTNER), Seat(LAY, PanelRole.LAY_PARTNER), Seat(UUID(int=9), PanelRole.CHAIR)]

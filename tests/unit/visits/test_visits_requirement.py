@@ -148,6 +148,14 @@ def test_an_outcome_meets_a_requirement_unless_it_has_come_to_call_for_a_stronge
     assert (weak.requirement.state, weak.requirement.visit_id, weak.announce) == (RequirementState.OPEN, None, True)
 
 
+def test_a_visit_too_weak_for_a_requirement_that_is_no_longer_called_for_meets_it() -> None:
+    scheduled = rules.take_up(opened(Category.MAJOR), uuid4()).requirement
+    dropped = rate(scheduled, Category.NONE)
+    assert dropped is not None
+    step = rules.after_outcome(dropped.requirement, VisitKind.DESKTOP_REVIEW)
+    assert (step.requirement.state, step.change, step.announce) == (RequirementState.MET, "met", False)
+
+
 def test_after_a_visit_only_a_rise_in_category_opens_the_next_requirement() -> None:
     met = rules.after_outcome(
         rules.take_up(opened(Category.MAJOR), uuid4()).requirement, VisitKind.TRIGGERED_VISIT
