@@ -31,6 +31,7 @@ class Order(BaseModel):
 
 
 @router.post("/orders", status_code=201)
+@router.post("/other-orders", status_code=201)
 async def place_order(
     body: Order, command: Annotated[Command, Depends(command(Permission.MANAGE_CONCERNS))]
 ) -> Response:
@@ -98,6 +99,44 @@ async def test_a_key_used_for_another_request_is_refused_by_name(service: Servic
     answer = await order(service, "a", rows=[2])
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "header.Idempotency-Key")
     assert await changes(service) == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("path", "headers"), [("/orders?again=1", {}), ("/orders", {"If-Match": '"1"'}), ("/other-orders", {})]
+)
+async def test_a_key_belongs_to_the_whole_request_not_to_its_body_alone(
+    service: ServiceUnderTest, path: str, headers: dict[str, str]
+) -> None:
+    assert (await order(service, "a", rows=[1])).status_code == 201
+    answer = await service.call(
+        "POST", path, role=Role.QUALITY_OFFICER, json={"rows": [1]}, headers={"Idempotency-Key": "a", **headers}
+    )
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "header.Idempotency-Key")
+    assert await changes(service) == [1, 0]
+
+
+async def test_what_moves_from_one_part_of_a_request_to_another_makes_another_request(
+    service: ServiceUnderTest,
+) -> None:
+    for path, headers, status in (("/orders?1", {}, 201), ("/orders", {"If-Match": "1"}, 422)):
+        answer = await service.call(
+            "POST", path, role=Role.QUALITY_OFFICER, json={"rows": [1]}, headers={"Idempotency-Key": "a", **headers}
+        )
+        assert answer.status_code == status
+
+
+async def test_two_callers_may_use_the_same_key(service: ServiceUnderTest) -> None:
+    for subject in ("officer-1", "officer-2"):
+        answer = await service.call(
+            "POST",
+            "/orders",
+            role=Role.QUALITY_OFFICER,
+            subject=subject,
+            json={"rows": [1]},
+            headers={"Idempotency-Key": "a"},
+        )
+        assert (answer.status_code, "idempotency-replayed" in answer.headers) == (201, False)
+    assert await changes(service) == [2, 0]
 
 
 async def test_commands_that_deadlock_are_all_carried_out_once(service: ServiceUnderTest) -> None:
