@@ -53,3 +53,16 @@ def test_a_file_that_is_empty_or_not_utf8_is_refused_in_one_sentence(tmp_path: P
     file.write_bytes(content)
     with pytest.raises(UserError):
         list(parts_of(file, rows=1))
+
+
+def test_the_line_that_is_not_utf8_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "register.csv"
+    file.write_bytes(b"reference,note\n1,one\n2,\xff\n3,three\n")
+    with pytest.raises(UserError, match="is not UTF-8 in line 3"):
+        list(parts_of(file, rows=10))
+
+
+def test_the_mark_that_spreadsheets_put_before_a_text_is_no_part_of_the_header(tmp_path: Path) -> None:
+    file = tmp_path / "register.csv"
+    file.write_bytes(b"\xef\xbb\xbfreference,note\n1,one\n")
+    assert [part.text for part in parts_of(file, rows=10)] == ["reference,note\n1,one\n"]
