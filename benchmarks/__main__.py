@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import sys
 import time
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ import uvloop
 from benchmarks import chain, consuming, growth, hop, machine, relaying
 from benchmarks.figures import APACHE_BARS, EMBEDDED_BARS, Bar, Figure, table
 from benchmarks.ground import Ground, running
+from benchmarks.order import OrderBroken
 from deploy.local.errors import UserError
 from deploy.local.stack import SERVICES
 from shared.observability import logs
@@ -52,12 +55,14 @@ def main() -> None:
         parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(_PARTS)}")
     parts = [name for name in _PARTS if not asked.parts or name in asked.parts]
     logs.configure("benchmark", "ERROR")
+    # While a group begins the client library reports as errors what it then repeats.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     # As in a service; all that is measured in this process, ours or not, has the same of it.
     garbage.settle()
     try:
         figures, broker = _measure(parts, asked.kafka, quick=asked.quick)
-    except UserError as error:
-        print(error, file=sys.stderr)
+    except (UserError, TimeoutError, OrderBroken) as error:
+        print(f"Not measured: {error}", file=sys.stderr)
         sys.exit(2)
     print(f"\n{table(figures)}\n")
     file: Path | None = asked.json
@@ -84,8 +89,10 @@ def _measure(parts: list[str], kafka: str, *, quick: bool) -> tuple[list[Figure]
         with running(kafka, *services) as ground:
             broker = ground.stack.broker.title
             bars = APACHE_BARS if ground.is_apache else EMBEDDED_BARS
-            print(f"{name}: measuring on {broker}, load {machine.load()} ...", flush=True)
-            found = uvloop.run(measure(ground, bars, quick))
+            load = machine.load()
+            print(f"{name}: measuring on {broker}, load {load} ...", flush=True)
+            measured = uvloop.run(measure(ground, bars, quick))
+        found = [replace(one, detail={**one.detail, "load_before": load}) for one in measured]
         figures += found
         took = time.monotonic() - began
         print("".join(f"  {one.name} {one.value:.3g}\n" for one in found) + f"  ({took:.0f} s)", flush=True)

