@@ -4,7 +4,7 @@
 
 import time
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -18,6 +18,9 @@ from shared.messaging.records import Record
 
 #: How long the brokers may give nothing of what there is, in seconds, before reading is given up.
 STALL_S = 30.0
+
+#: How long the brokers are asked for the ends of what they hold, in seconds; what they have said by then counts.
+_MARKS_S = 1.0
 
 #: What the client library raises for a record that it cannot decode.
 _UNDECODABLE = (UnicodeDecodeError, CorruptRecordException, UnsupportedCodecError)
@@ -46,7 +49,23 @@ class LogReader:
         wanted = [TopicPartition(topic, number) for topic in topics for number in range(PARTITIONS)]
         begins = await self._client.beginning_offsets(wanted)
         ends = await self._client.end_offsets(wanted)
-        return {(tp.topic, tp.partition): Span(begins[tp], ends[tp]) for tp in wanted}
+        marks = await self._high_waters({tp: end for tp, end in ends.items() if end > begins[tp]})
+        return {(tp.topic, tp.partition): Span(begins[tp], max(ends[tp], marks.get(tp, 0))) for tp in wanted}
+
+    async def _high_waters(self, ends: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+        """Ends as the answers to fetches tell them: the embedded broker's other answer can be far behind."""
+        self._client.assign(list(ends))
+        for tp, end in ends.items():
+            # Where there is a record, the broker answers at once.
+            self._client.seek(tp, end - 1)
+        marks: dict[TopicPartition, int] = {}
+        asked = time.monotonic()
+        while len(marks) < len(ends) and time.monotonic() - asked < _MARKS_S:
+            # A record that cannot be decoded is met again by whoever reads it; the answer has the mark all the same.
+            with suppress(*_UNDECODABLE):
+                await self._client.getmany(timeout_ms=50)
+            marks = {tp: mark for tp in ends if (mark := self._client.highwater(tp)) is not None}
+        return marks
 
     async def read(self, spans: Mapping[Partition, Span], *, portion: int = 2_000) -> AsyncGenerator[Sequence[Record]]:
         """The records of these stretches, in portions, each partition's in order.
