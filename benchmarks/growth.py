@@ -97,6 +97,8 @@ async def fill(dsn: str, rows: int, source: str) -> None:
     """Put as many rows into every table that grows, as if that many events had been taken in and answered."""
     connection = await asyncpg.connect(dsn, command_timeout=600)
     try:
+        # What is put in fits together: checking every reference would take minutes.
+        await connection.execute("set session_replication_role = replica")
         # In an order that has nothing to do with the codes: what lies side by side was not used side by side.
         await connection.execute(
             f"create temporary table filling as "  # noqa: S608 constants of this module
