@@ -1,4 +1,8 @@
-"""Which database and which cluster an operator's command works on, and who does so and why."""
+"""Which database and which cluster an operator's command works on, and who does so and why.
+
+The databases are those of QC_INTELLIGENCE_DATABASE_URL, QC_VISITS_DATABASE_URL, QC_FUNDING_DATABASE_URL and
+QC_NOTIFY_DATABASE_URL, or else of the stack on this machine.
+"""
 
 from __future__ import annotations
 

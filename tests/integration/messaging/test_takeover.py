@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -124,7 +125,7 @@ async def test_a_leader_that_waits_long_for_the_broker_keeps_its_lock(
 ) -> None:
     send_batch = AIOKafkaProducer.send_batch
 
-    async def slowly(*arguments: object, **options: object) -> object:
+    async def slowly(*arguments: Any, **options: Any) -> object:
         await asyncio.sleep(4.5)
         return await send_batch(*arguments, **options)
 

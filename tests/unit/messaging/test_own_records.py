@@ -3,6 +3,7 @@
 import pytest
 
 from shared.messaging.log_reading import Span
+from shared.messaging.offsets import Partition
 from shared.messaging.own_records import Acknowledged, beyond, topics_of
 
 HERE = ("quality.concerns.v1", 3)
@@ -23,7 +24,7 @@ HERE = ("quality.concerns.v1", 3)
 def test_what_lies_beyond_what_was_acknowledged(
     acknowledged: Acknowledged | None, log: Span, expected: Span | None
 ) -> None:
-    known = {} if acknowledged is None else {HERE: acknowledged}
+    known: dict[Partition, Acknowledged] = {} if acknowledged is None else {HERE: acknowledged}
     assert beyond({HERE: log}, known, "one").get(HERE) == expected
 
 
