@@ -2,6 +2,7 @@
 # The Kafka client is untyped.
 """Reading a stretch of the topics once, outside any consumer group: it commits no offset and takes no partition."""
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -122,4 +123,7 @@ async def open_log(kafka: KafkaSettings) -> AsyncGenerator[LogReader]:
     try:
         yield LogReader(kafka, client)
     finally:
-        await client.stop()
+        # Stopping cancels tasks of the client's own, and with bad luck that comes out as if we had been cancelled.
+        (stopped,) = await asyncio.gather(client.stop(), return_exceptions=True)
+        if isinstance(stopped, Exception):
+            raise stopped

@@ -4,6 +4,8 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 
+from shared.persistence.failures import PassingFailure
+
 #: Pause after the first failure, in seconds; it doubles with each one that follows.
 FIRST_PAUSE_S = 0.2
 
@@ -32,7 +34,7 @@ class Loop:
             async with asyncio.timeout(None) as self._limit:
                 while not self.stopping.is_set():
                     try:
-                        await session()
+                        await _unless_cancelled(session())
                     except Exception as error:
                         failed(error)
                         self._failures += 1
@@ -54,3 +56,18 @@ class Loop:
             await asyncio.wait_for(self.stopping.wait(), random.uniform(ceiling / 2, ceiling))
         except TimeoutError:
             return
+
+
+class CancelledWithin(PassingFailure):
+    """Something that a session waited for was cancelled, and not the session itself."""
+
+
+async def _unless_cancelled(session: Awaitable[None]) -> None:
+    """Wait for a session. A client library that cancels its own tasks must not end the loop as if we were to end."""
+    task = asyncio.current_task()
+    try:
+        await session
+    except asyncio.CancelledError as error:
+        if task is not None and task.cancelling():
+            raise
+        raise CancelledWithin("a task of the client library was cancelled while it was waited for") from error

@@ -69,18 +69,25 @@ class Session:
     cluster_id: str = ""
     #: Whoever uses the connection has the turn.
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
-    #: Since when we have waited for the broker's answer, by the monotonic clock, if we do.
-    unanswered_since: float | None = None
+    #: Since when we wait for what the broker is to do, by the monotonic clock, for each thing we wait for.
+    waits: list[float] = field(default_factory=list[float])
+
+    @property
+    def unanswered_since(self) -> float | None:
+        """Since when we have waited for the broker, if we do."""
+        return min(self.waits, default=None)
 
     async def meanwhile(self, work: Awaitable[T]) -> T:
-        """Wait for something that may take long, and keep the lease of the lock meanwhile."""
-        task = asyncio.ensure_future(work)
+        """Wait for the broker, which may take long, and keep the lease of the lock meanwhile."""
+        task, since = asyncio.ensure_future(work), time.monotonic()
+        self.waits.append(since)
         try:
             while not (await asyncio.wait({task}, timeout=relay_rows.RENEW_S))[0]:
                 async with self.turn:
                     await relay_rows.renew(self.connection)
             return task.result()
         finally:
+            self.waits.remove(since)
             task.cancel()
 
 
@@ -253,10 +260,7 @@ class Pump:
         )
 
     async def _answers(self, promises: "Sequence[Future[RecordMetadata]]") -> list[RecordMetadata | BaseException]:
-        self._session.unanswered_since = time.monotonic()
-        answers = await self._session.meanwhile(asyncio.gather(*promises, return_exceptions=True))
-        self._session.unanswered_since = None
-        return answers
+        return await self._session.meanwhile(asyncio.gather(*promises, return_exceptions=True))
 
     async def _mark_sent(self, sent: Sequence[tuple[Lot, RecordMetadata]]) -> None:
         if not sent:

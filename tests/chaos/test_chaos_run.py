@@ -93,14 +93,14 @@ def found_without(guard: str, data_dir: Path) -> set[str]:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("guard", ["relay-order", "transaction"])
+@pytest.mark.parametrize("guard", ["relay-order"])
 def test_the_referee_sees_that_a_guard_is_missing(data_dir: Path, guard: str) -> None:
     assert found_without(guard, data_dir)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("guard", ["positions", "fence", "sequence"])
+@pytest.mark.parametrize("guard", ["positions", "fence", "sequence", "transaction"])
 def test_the_referee_sees_that_another_guard_is_missing(data_dir: Path, guard: str) -> None:
     assert found_without(guard, data_dir)
 
