@@ -88,6 +88,7 @@ class Consumer(ConsumerRebalanceListener):
             placing=self._placing,
             loop=self._loop,
             policy=policy,
+            batch_size=batch_size,
             clock=clock,
         )
         self._uncommitted: dict[Partition, int] = {}

@@ -5,6 +5,7 @@ the process has ended twice are taken one by one, each attempt counted before it
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -51,6 +52,7 @@ class Intake:
         placing: Placing,
         loop: Loop,
         policy: RetryPolicy,
+        batch_size: int,
         clock: Callable[[], datetime],
     ) -> None:
         self._pool = pool
@@ -58,9 +60,11 @@ class Intake:
         self._placing = placing
         self._loop = loop
         self._policy = policy
+        self._batch_size = batch_size
         self._clock = clock
-        #: Partitions whose last holder ended without letting go, perhaps because of the records that come first now.
-        self._suspected: set[Partition] = set()
+        #: Partitions whose last holder ended without letting go, perhaps because of the records that come first now,
+        #: and how many of these it may have had in hand.
+        self._suspected: dict[Partition, int] = {}
         #: Of partitions in which that has happened twice: the last offset that is to be taken alone.
         self._alone_up_to: dict[Partition, int] = {}
         #: What stands in the way of everything, in words.
@@ -68,7 +72,7 @@ class Intake:
 
     def be_careful(self, partitions: Collection[Partition]) -> None:
         """A process ended while it held these: if it does so again, what it was applying is taken one by one."""
-        self._suspected |= set(partitions)
+        self._suspected |= dict.fromkeys(partitions, self._batch_size)
 
     async def take_in(
         self,
@@ -103,6 +107,9 @@ class Intake:
             if partition in self._suspected:
                 firsts.setdefault(partition, record)
                 ends[partition] = record.offset
+        # The holder's last batch may have held more of a partition than this one does.
+        left = Counter({partition: self._suspected[partition] for partition in firsts})
+        left.subtract((record.topic, record.partition) for record in records)
         if not firsts:
             return []
         async with self._pool.acquire() as connection:
@@ -110,7 +117,11 @@ class Intake:
             noted = [first for partition, first in firsts.items() if partition not in again]
             await attempts.begin_portions(connection, noted, ends)
         self._alone_up_to |= again
-        self._suspected -= firsts.keys()
+        for partition in firsts:
+            if left[partition] > 0:
+                self._suspected[partition] = left[partition]
+            else:
+                del self._suspected[partition]
         return noted
 
     def unblock(self) -> None:

@@ -56,6 +56,7 @@ class Member:
             placing=self.placing,
             loop=self.loop,
             policy=policy,
+            batch_size=batch_size,
             clock=self.now,
         )
 

@@ -103,6 +103,30 @@ async def drain_through(pool: Pool) -> int:
             return ends
 
 
+async def test_all_that_the_ended_process_may_have_had_in_hand_is_tried_with_care(pool: Pool) -> None:
+    """A batch may hold less of a partition than the one that ended the process did: the event comes in the second."""
+    key = a_key()
+    records = in_turn(stream(key, *range(1, 9)))
+    DEADLY.add(concern_of(records[5]))
+    ends = 0
+    while ends < 50:
+        member = Member(pool, reactions=deadly_reactions(), batch_size=100)
+        left = records[await member.begin() :]
+        # The first time all at once, and later in small batches.
+        size = len(records) if ends == 0 else 2
+        try:
+            for start in range(0, len(left), size):
+                await member.take(*left[start : start + size])
+        except ProcessKilled:
+            ends += 1
+        else:
+            await member.placing.let_go()
+            break
+    # The batch at first, the small one it lies in, and then the record alone.
+    assert ends == 2 + attempts.LIMIT
+    assert await effects(pool, key) == [1, 2, 3, 4, 5]
+
+
 async def test_an_event_that_ends_its_process_is_set_aside_and_later_dead_and_the_rest_goes_on(
     pool: Pool, database: str, settings: KafkaSettings
 ) -> None:
