@@ -218,14 +218,18 @@ async def reading(bootstrap: str, topic: str = Topic.CONCERNS.value) -> AsyncIte
 
 
 async def read_numbers(reader: AIOKafkaConsumer, keys: list[str]) -> dict[str, list[int]]:
-    """Numbers of the events of some keys, as they lie in the topic, until nothing more comes."""
+    """Numbers of the events of some keys, as they lie in the topic, to its end and until nothing more comes."""
     found: dict[str, list[int]] = {key: [] for key in keys}
-    while fetched := await reader.getmany(timeout_ms=700):
+    # On a busy machine a pause alone is no end; and the embedded broker's ends can be behind, so they alone are none.
+    ends = await reader.end_offsets(list(reader.assignment()))
+    while True:
+        fetched = await reader.getmany(timeout_ms=700)
         for record in (record for records in fetched.values() for record in records):
             key = (record.key or b"").decode()
             if key in found:
                 found[key].append(read_envelope(record.key, record.headers).sequence)
-    return found
+        if not fetched and all([await reader.position(partition) >= end for partition, end in ends.items()]):
+            return found
 
 
 def once(numbers: list[int]) -> list[int]:

@@ -159,9 +159,10 @@ async def test_a_busy_pool_delays_and_loses_nothing(pool: Pool, database: str, s
 async def test_a_member_that_lost_the_partition_of_what_stopped_it_is_ready_again(
     pool: Pool, settings: KafkaSettings
 ) -> None:
-    await pool.execute("alter table effects rename to effects_that_are_gone")
     async with consuming(pool, settings) as consumer:
         await ready(consumer)
+        # Only now: the topic may hold events of other tests, which would stop it before it was ever ready.
+        await pool.execute("alter table effects rename to effects_that_are_gone")
         await publish(settings, record(key=a_key()))
 
         async def stopped() -> bool:

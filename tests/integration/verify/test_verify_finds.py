@@ -8,13 +8,9 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
-from aiokafka import AIOKafkaProducer
 
 from deploy.verify import NotReadable, compare
 from deploy.verify.reading import Stage, Topics, stage, stages
-from shared.contracts.envelope import Envelope
-from shared.contracts.examples import EXAMPLES
-from shared.contracts.registry import by_model
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.records import Stream
 from tests.integration.verify.breakages import BREAKAGES
@@ -119,89 +115,3 @@ async def test_waiting_gives_up_on_what_stays(played: Played, copies: dict[str, 
 async def test_a_database_that_is_not_there_is_named(played: Played) -> None:
     with pytest.raises(NotReadable, match="database of visits"):
         await played.verify({**played.databases, "visits": played.dsn("nobody_made_this")})
-
-
-# The topics: what is put into them stays, so these come last ---------------------------------------------------------
-
-
-def envelope(key: str, sequence: int, event_id: object = None) -> Envelope:
-    example = next(one for one in EXAMPLES if one.spec.name == "concern.raised")
-    spec = by_model(type(example.data))
-    return Envelope(
-        id=event_id or uuid4(),  # pyright: ignore[reportArgumentType]
-        source="/another-office/intelligence",
-        type=spec.type,
-        subject=str(uuid4()),
-        time=datetime.now(UTC),
-        dataschema=spec.dataschema,
-        key=key,
-        sequence=sequence,
-        correlationid=uuid4(),
-        dataclassification=spec.classification,
-    )
-
-
-async def produce(played: Played, *envelopes: Envelope) -> None:
-    """Put events of another office into the topic of concerns, in this order."""
-    example = next(one for one in EXAMPLES if one.spec.name == "concern.raised")
-    producer = AIOKafkaProducer(bootstrap_servers=played.bootstrap)
-    await producer.start()
-    try:
-        for one in envelopes:
-            await producer.send_and_wait(
-                "quality.concerns.v1", example.data.model_dump_json().encode(), key=one.key.encode(),
-                headers=one.headers(),
-            )  # fmt: skip
-    finally:
-        await producer.stop()
-
-
-async def found_in_topics(played: Played, check: str) -> list[str]:
-    report = await played.verify(played.databases)
-    return [one for finding in report.of(check) for one in finding.ids]
-
-
-async def test_events_out_of_order_are_found(played: Played) -> None:
-    one, two, three = (envelope("ORDER1", number) for number in (1, 2, 3))
-    await produce(played, one, three, two)
-    assert await found_in_topics(played, "topic.order") == [
-        f"{two.id} quality.concerns.v1/another-office/intelligence/ORDER1#2 after #3"
-    ]
-
-
-async def test_a_number_that_is_missing_is_found(played: Played) -> None:
-    await produce(played, envelope("GAP1", 1), envelope("GAP1", 3))
-    assert await found_in_topics(played, "topic.gap") == ["quality.concerns.v1/another-office/intelligence/GAP1#2"]
-
-
-async def test_two_events_under_one_number_are_found(played: Played) -> None:
-    one, other = envelope("TWICE1", 1), envelope("TWICE1", 1)
-    await produce(played, one, other)
-    (found,) = await found_in_topics(played, "topic.two_events")
-    assert str(other.id) in found
-    assert str(one.id) in found
-
-
-async def test_one_event_under_two_numbers_is_found(played: Played) -> None:
-    one = envelope("AGAIN1", 1)
-    await produce(played, one, envelope("AGAIN1", 2, one.id))
-    found = await found_in_topics(played, "topic.two_events")
-    assert any(f"{one.id} quality.concerns.v1/another-office/intelligence/AGAIN1#2" in line for line in found)
-
-
-async def test_repeats_and_garbage_in_a_topic_are_counted_and_are_no_findings(played: Played) -> None:
-    before = await played.verify(played.databases)
-    one = envelope("REPEAT1", 1)
-    await produce(played, one, one)
-    producer = AIOKafkaProducer(bootstrap_servers=played.bootstrap)
-    await producer.start()
-    try:
-        await producer.send_and_wait("quality.concerns.v1", b"garbage", headers=[("ce_\xff", b"")])
-    finally:
-        await producer.stop()
-    after = await played.verify(played.databases)
-    assert after.counts["repeats"] - before.counts["repeats"] == 1
-    assert after.counts["not_events"] - before.counts["not_events"] == 1
-    # That nobody accepted the event is found, of course; that it stands there twice is nobody's loss.
-    about_it = {finding.check for finding in after.findings if any("REPEAT1" in one for one in finding.ids)}
-    assert about_it == {"events.not_accepted"}
