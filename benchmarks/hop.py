@@ -25,12 +25,12 @@ _TRUST = "FICTHT001"
 #: Between two concerns, in seconds: the system is idle again, and not in step with what looks by itself.
 _PAUSE_S = (0.06, 0.12)
 
-_WARM = 50
+_WARM = 400
 
 
 async def measure(ground: Ground, bars: dict[str, Bar], quick: bool) -> list[Figure]:
     """Measure what idle services use, then the hop."""
-    events, idle_s = (60, 5.0) if quick else (600, 20.0)
+    events, idle_s = (400, 1.0) if quick else (600, 20.0)
     await commits.record(ground)
     api = Api(ground.stack.urls, ground.stack.secrets.jwt, lambda line: None)
     try:

@@ -82,12 +82,12 @@ class Workspace:
 async def _load(connection: Connection, events: Sequence[Received[EventData]]) -> Workspace:
     ids = _concerns_of(events)
     known = await concerns.lock(connection, ids)
-    return Workspace(Known(known), await requirements.lock_latest(connection, ids))
+    # Nothing was ever called for by a concern nobody has heard of.
+    return Workspace(Known(known), await requirements.lock_latest(connection, known.keys()))
 
 
 async def _save(connection: Connection, work: Workspace) -> None:
-    await concerns.save_providers(connection, work.known.providers.values())
-    await concerns.save(connection, list(work.known.concerns.values()))
+    await concerns.save(connection, work.known.concerns.values(), work.known.providers.values())
     await requirements.save(connection, list(work.changed.values()))
     await record(connection, work.history)
 
@@ -155,9 +155,8 @@ async def _load_known(connection: Connection, events: Sequence[Received[EventDat
 async def _put_right(connection: Connection, work: Relearnt) -> dict[str, int]:
     providers = await concerns.providers(connection, work.known.providers)
     differing = [one for code, one in work.known.providers.items() if providers.get(code) != one]
-    await concerns.save_providers(connection, differing)
     wrong = [one for one in map(work.as_told, work.known.concerns.values()) if work.before.get(one.id) != one]
-    await concerns.save(connection, wrong)
+    await concerns.save(connection, wrong, differing)
     return {"providers": len(differing), "concerns": len(wrong)}
 
 

@@ -123,7 +123,7 @@ class Inbox:
                     )
             emitted = await self._carry_out(connection, plan, result, now, failures or {})
             if last_records:
-                await offsets.advance(connection, last_records)
+                await offsets.advance(connection, last_records, plan.positions)
             if attempted:
                 await attempts.forget(connection, attempted)
             await outbox.save(connection, self._source, emitted)
@@ -168,6 +168,7 @@ class Inbox:
             )
             failures = {} if failure is None else {stream: failure}
             emitted = await self._carry_out(connection, plan, result, now, failures)
+            await positions.save(connection, plan.positions)
             if stream not in plan.parked:
                 await parking.unpark(connection, stream)
             await outbox.save(connection, self._source, emitted)
@@ -177,10 +178,9 @@ class Inbox:
     async def _carry_out(
         self, connection: Connection, plan: Plan, result: Applied, now: datetime, failures: Mapping[Stream, Failure]
     ) -> list[NewEvent]:
-        """Do what was planned, and note it in the result; returns the events that are to be saved last."""
+        """Do what was planned, but for the positions, and note it in the result; returns the events to save last."""
         to_apply = self._to_apply(plan.accepted)
         emitted = await self._reactions.apply(connection, to_apply, now, self._source) if to_apply else []
-        await positions.save(connection, plan.positions)
         if plan.released:
             await held_events.release(connection, plan.released)
         if plan.to_hold:

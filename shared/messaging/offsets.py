@@ -4,7 +4,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-from shared.messaging.records import Record
+from shared.messaging import positions
+from shared.messaging.ordering import Position
+from shared.messaging.records import Record, Stream
 from shared.persistence.pool import Connection
 
 #: A partition: (topic, number).
@@ -27,13 +29,20 @@ async def lock(connection: Connection, partitions: Collection[Partition]) -> dic
     return {(row["topic"], row["partition"]): row["next_offset"] for row in rows}
 
 
-async def advance(connection: Connection, last_records: Mapping[Partition, Record]) -> None:
-    """Move each partition past the last record taken in of it. Their rows must be locked by this transaction."""
+async def advance(
+    connection: Connection, last_records: Mapping[Partition, Record], moved: Mapping[Stream, Position]
+) -> None:
+    """Move each partition past the last record taken in of it, and the positions of streams with it, in one statement.
+
+    The partitions' rows must be locked by this transaction.
+    """
     await connection.execute(
-        """
+        f"""
+        with moved as ({positions.SAVE})
         update consumer_offsets c set next_offset = n.next_offset, last_record = n.last_record
-        from unnest($1::text[], $2::int[], $3::bigint[], $4::bytea[]) as n (topic, partition, next_offset, last_record)
-        where c.topic = n.topic and c.partition = n.partition""",
+        from unnest($7::text[], $8::int[], $9::bigint[], $10::bytea[]) as n (topic, partition, next_offset, last_record)
+        where c.topic = n.topic and c.partition = n.partition""",  # noqa: S608 a constant of ours
+        *positions.columns(moved),
         [topic for topic, _ in last_records],
         [number for _, number in last_records],
         [record.offset + 1 for record in last_records.values()],

@@ -1,10 +1,19 @@
 """Positions in the database: one statement to read and one to write, whatever the size of the batch."""
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
 from shared.messaging.ordering import Position, Standing
 from shared.messaging.records import Stream
 from shared.persistence.pool import Connection
+
+#: Moves positions forward; its parameters, the first six, are ``columns``.
+SAVE = """
+    insert into positions as p (topic, source, key, last_sequence, last_event_id, baseline)
+    select * from unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::uuid[], $6::bigint[])
+    on conflict (topic, source, key) do update
+    set last_sequence = excluded.last_sequence, last_event_id = excluded.last_event_id,
+        baseline = excluded.baseline, updated_at = now()"""
 
 
 async def load(connection: Connection, streams: Collection[Stream]) -> dict[Stream, Standing]:
@@ -39,17 +48,17 @@ async def save(connection: Connection, positions: Mapping[Stream, Position]) -> 
     """Move positions forward."""
     if not positions:
         return
-    await connection.execute(
-        """
-        insert into positions as p (topic, source, key, last_sequence, last_event_id, baseline)
-        select * from unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::uuid[], $6::bigint[])
-        on conflict (topic, source, key) do update
-        set last_sequence = excluded.last_sequence, last_event_id = excluded.last_event_id,
-            baseline = excluded.baseline, updated_at = now()""",
+    await connection.execute(SAVE, *columns(positions))
+
+
+def columns(positions: Mapping[Stream, Position]) -> tuple[list[Any], ...]:
+    """What ``SAVE`` takes."""
+    moved = positions.values()
+    return (
         *_columns(positions),
-        [position.last_sequence for position in positions.values()],
-        [position.last_event_id for position in positions.values()],
-        [position.baseline for position in positions.values()],
+        [p.last_sequence for p in moved],
+        [p.last_event_id for p in moved],
+        [p.baseline for p in moved],
     )
 
 

@@ -168,16 +168,21 @@ def without_sequence_lock() -> None:
 
 def without_one_transaction() -> None:
     """Positions are saved in a transaction of their own, before the state that they stand for."""
-    usual = positions.save
+    usual_save, usual_advance = positions.save, offsets.advance
 
     async def save(connection: Connection, moved: Mapping[Stream, Position]) -> None:
         apart = await _apart()
         try:
-            await usual(apart, moved)
+            await usual_save(apart, moved)
         finally:
             await apart.close()
 
+    async def advance(connection: Connection, last_records: Any, moved: Mapping[Stream, Position]) -> None:
+        await save(connection, moved)
+        await usual_advance(connection, last_records, {})
+
     positions.save = save
+    offsets.advance = advance
 
 
 def without_relay_order() -> None:

@@ -1,6 +1,6 @@
 """What visits knows of providers and concerns."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import cast
 from uuid import UUID
 
@@ -35,20 +35,6 @@ async def add_provider(connection: Connection, new: Provider) -> None:
     )
 
 
-async def save_providers(connection: Connection, changed: Collection[Provider]) -> None:
-    """Keep providers as the latest events name them."""
-    ordered = sorted(changed, key=lambda provider: provider.ods_code)
-    await connection.execute(
-        """
-        insert into providers (ods_code, name, kind) select * from unnest($1::text[], $2::text[], $3::text[])
-        on conflict (ods_code) do update set name = excluded.name, kind = excluded.kind
-        where (providers.name, providers.kind) is distinct from (excluded.name, excluded.kind)""",
-        [p.ods_code for p in ordered],
-        [p.name for p in ordered],
-        [p.kind.value for p in ordered],
-    )
-
-
 async def lock(connection: Connection, ids: Collection[UUID]) -> dict[UUID, Concern]:
     """Concerns by id, locked until the transaction ends; those unknown are left out.
 
@@ -69,11 +55,17 @@ async def references(connection: Connection, ids: Collection[UUID]) -> dict[UUID
     return {row["id"]: row["reference"] for row in rows}
 
 
-async def save(connection: Connection, changed: Sequence[Concern]) -> None:
-    """Keep concerns, new and known."""
+async def save(connection: Connection, changed: Collection[Concern], providers: Collection[Provider] = ()) -> None:
+    """Keep concerns, new and known, and their providers as the latest events name them, in one statement."""
     ordered = sorted(changed, key=lambda concern: concern.id.int)
+    named = sorted(providers, key=lambda provider: provider.ods_code)
     await connection.execute(
         """
+        with named as (
+            insert into providers (ods_code, name, kind) select * from unnest($9::text[], $10::text[], $11::text[])
+            on conflict (ods_code) do update set name = excluded.name, kind = excluded.kind
+            where (providers.name, providers.kind) is distinct from (excluded.name, excluded.kind)
+        )
         insert into concerns (id, reference, provider_code, site_code, programme, category, visited_category, open)
         select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int[], $7::int[],
                              $8::bool[])
@@ -89,6 +81,9 @@ async def save(connection: Connection, changed: Sequence[Concern]) -> None:
         cast("list[int]", [c.category for c in ordered]),
         cast("list[int]", [c.visited_category for c in ordered]),
         [c.open for c in ordered],
+        [p.ods_code for p in named],
+        [p.name for p in named],
+        [p.kind.value for p in named],
     )
 
 

@@ -68,6 +68,8 @@ async def lock(connection: Connection, ids: Collection[UUID]) -> dict[UUID, Requ
 
 async def lock_latest(connection: Connection, concern_ids: Collection[UUID]) -> dict[UUID, Requirement]:
     """The latest requirement of each concern, by concern, locked until the transaction ends."""
+    if not concern_ids:
+        return {}
     rows = await connection.fetch(
         "select * from requirements where concern_id = any($1) order by id for update", list(concern_ids)
     )
