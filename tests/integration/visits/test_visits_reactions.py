@@ -7,8 +7,10 @@ import pytest
 
 from services.visits.domain.requirement import requirement_id
 from services.visits.policies import visit_policy
+from services.visits.store import concerns
 from shared.contracts.fields import Category, Origin, ProviderRef, VisitKind
 from shared.contracts.visits import VisitRequired
+from shared.persistence.failures import is_passing
 from shared.reference.kinds import ProviderKind
 from shared.security.roles import Role
 from tests.integration.visits.visits_world import FENBROOK, HARROWMERE, World, today
@@ -181,3 +183,12 @@ async def test_a_provider_of_every_kind_can_have_requirements(world: World) -> N
     for number, kind in enumerate(ProviderKind):
         provider = ProviderRef(ods_code=f"FICTKIND{number}", name="A provider (fictional)", kind=kind)
         assert (await world.requirement(provider=provider))["provider"]["kind"] == kind
+
+
+async def test_a_concern_that_somebody_adds_meanwhile_is_no_events_fault(world: World) -> None:
+    concern_id = await world.raised()
+    async with world.service.pool.acquire() as connection, connection.transaction():
+        known = await concerns.lock(connection, [concern_id])
+        with pytest.raises(concerns.AddedMeanwhile) as raised:
+            await concerns.add(connection, list(known.values()))
+    assert is_passing(raised.value), "the same batch, repeated, finds it"
