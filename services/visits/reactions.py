@@ -10,8 +10,8 @@ from services.visits.domain import requirement as rules
 from services.visits.domain.concern import Concern, Provider
 from services.visits.domain.requirement import Requirement, Step
 from services.visits.store import concerns, requirements
-from shared.contracts.concerns import ConcernClosed, ConcernRaised, ConcernRated, ConcernReopened, ConcernScope
-from shared.contracts.fields import EventData, Origin
+from shared.contracts.concerns import ConcernClosed, ConcernRaised, ConcernRated, ConcernReopened
+from shared.contracts.fields import EventData, Origin, ProviderRef
 from shared.messaging.projections import Projection
 from shared.messaging.reactions import Reacting, Reactions, Received
 from shared.persistence.history import Change, record
@@ -31,28 +31,38 @@ class Known:
     def learn(self, data: ConcernEvent) -> Concern:
         """Take in what an event says; returns its concern as it stood before, with what the event says of its place."""
         before = self._place(data)
+        # The commonest first: to ask whether a model is of another class is slow, of its own is not.
         match data:
+            case ConcernRaised():
+                pass
             case ConcernRated(category=category):
                 self.concerns[before.id] = before.rated(category)
             case ConcernClosed():
                 self.concerns[before.id] = replace(before, open=False)
             case ConcernReopened():
                 self.concerns[before.id] = before.reopened()
-            case ConcernRaised():
-                pass
         return before
 
     def _place(self, data: ConcernEvent) -> Concern:
-        provider = data.provider
-        code = provider.ods_code
-        self.providers[code] = Provider(code, provider.name, provider.kind)
-        known = self.concerns.get(data.concern_id) or Concern(data.concern_id, data.reference, code)
-        if isinstance(data, ConcernScope):
-            known = replace(known, reference=data.reference, site_code=data.site_code, programme=data.programme)
+        self._name(data.provider)
+        known = self.concerns.get(data.concern_id)
+        says_where = isinstance(data, ConcernRaised | ConcernRated)
+        site_code, programme = (data.site_code, data.programme) if says_where else (None, None)
+        if known is None:
+            told = Concern(data.concern_id, data.reference, data.provider.ods_code, site_code, programme)
+        elif says_where:
+            told = replace(known, reference=data.reference, site_code=site_code, programme=programme)
         else:
-            known = replace(known, reference=data.reference)
-        self.concerns[known.id] = known
-        return known
+            told = replace(known, reference=data.reference)
+        self.concerns[told.id] = told
+        return told
+
+    def _name(self, provider: ProviderRef) -> None:
+        code = provider.ods_code
+        known = self.providers.get(code)
+        # Most events name their provider as the one before did.
+        if known is None or known.name != provider.name or known.kind is not provider.kind:
+            self.providers[code] = Provider(code, provider.name, provider.kind)
 
 
 @dataclass(slots=True)
@@ -60,6 +70,8 @@ class Workspace:
     """The concerns a batch is about, with their latest requirements, and what changes."""
 
     known: Known
+    #: Concerns that the database had before.
+    stored: frozenset[UUID]
     #: Latest requirement of each concern, by concern.
     requirements: dict[UUID, Requirement]
     changed: dict[UUID, Requirement] = field(default_factory=dict[UUID, Requirement])
@@ -83,11 +95,12 @@ async def _load(connection: Connection, events: Sequence[Received[EventData]]) -
     ids = _concerns_of(events)
     known = await concerns.lock(connection, ids)
     # Nothing was ever called for by a concern nobody has heard of.
-    return Workspace(Known(known), await requirements.lock_latest(connection, known.keys()))
+    return Workspace(Known(known), frozenset(known), await requirements.lock_latest(connection, known.keys()))
 
 
 async def _save(connection: Connection, work: Workspace) -> None:
-    await concerns.save(connection, work.known.concerns.values(), work.known.providers.values())
+    changed = work.known.concerns
+    await concerns.save(connection, changed.values(), work.known.providers.values(), new=changed.keys() - work.stored)
     await requirements.save(connection, list(work.changed.values()))
     await record(connection, work.history)
 

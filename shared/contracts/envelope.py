@@ -96,6 +96,10 @@ _ATTRIBUTES = {
 }
 
 
+# Every record there is comes by it; the model's own method does no more than hand over to it, for a fifth of the time.
+_VALIDATOR = Envelope.__pydantic_validator__
+
+
 def instant(moment: datetime) -> str:
     """An instant in RFC 3339, UTC, with microseconds and a final Z."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
@@ -112,14 +116,20 @@ def read_envelope(key: bytes | None, headers: RawHeaders) -> Envelope:
     if (version := attributes.pop("specversion", None)) != SPEC_VERSION:
         raise UnreadableRecord(f"header ce_specversion {_fault(version)}, expected {SPEC_VERSION!r}")
     media_type = attributes.pop("content-type", None)
-    if media_type is None or media_type.partition(";")[0].strip().lower() != CONTENT_TYPE:
+    if media_type != CONTENT_TYPE and (
+        media_type is None or media_type.partition(";")[0].strip().lower() != CONTENT_TYPE
+    ):
         raise UnreadableRecord(f"header content-type {_fault(media_type)}, expected {CONTENT_TYPE!r}")
     event_type = attributes.get("type")
     if event_type is None or not event_type.startswith(TYPE_PREFIX):
         raise UnreadableRecord(f"header ce_type {_fault(event_type)}, expected a type {TYPE_PREFIX}…")
     try:
         # By alias only: a header called ce_key must not stand in for ce_partitionkey.
-        envelope = Envelope.model_validate_strings(attributes, by_alias=True, by_name=False)
+        envelope: Envelope = _VALIDATOR.validate_strings(
+            attributes,  # pyright: ignore[reportArgumentType] its stub knows of nested dicts only
+            by_alias=True,
+            by_name=False,
+        )
     except ValidationError as error:
         raise UnreadableRecord(describe(error, "header ce_")) from error
     if key is None or key != envelope.key.encode():

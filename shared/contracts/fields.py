@@ -70,6 +70,9 @@ _UNSTORABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 def _storable(text: str) -> str:
     """Refuse what PostgreSQL's text or UTF-8 cannot hold, so that it is the caller's error and not ours."""
+    if text.isprintable():
+        # As nearly every text is; what is refused is never printable. Several times as fast as to search.
+        return text
     if found := _UNSTORABLE.search(text):
         raise ValueError(
             f"contains the control or surrogate character U+{ord(found.group()):04X} "

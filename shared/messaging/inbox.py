@@ -207,7 +207,9 @@ class Inbox:
 
     def _count(self, result: Applied, plan: Plan) -> None:
         parked = [parked.event for parked in plan.parked.values() if parked.event is not None]
-        ignored = [event for event in plan.accepted if not self._reactions.handles(event.data)]
+        ignored: list[Event] = []
+        if len(result.applied) < len(plan.accepted):
+            ignored = [event for event in plan.accepted if not self._reactions.handles(event.data)]
         for name, envelopes in (
             ("applied", result.applied),
             ("ignored", [event.envelope for event in ignored]),

@@ -85,6 +85,16 @@ class Intake:
         ``ours`` tells which partitions we hold; ``advanced`` hears of what was committed. Raises OffsetsWentBack.
         """
         suspects = await self._suspects(records) if self._suspected else []
+        rest = await self._take_those_alone(records, ours, advanced) if self._alone_up_to else records
+        await self._take(rest, _Trial(len(rest)), ours, advanced, attempted=suspects)
+
+    async def _take_those_alone(
+        self,
+        records: Sequence[Record],
+        ours: Callable[[], set[Partition]],
+        advanced: Callable[[Mapping[Partition, int]], None],
+    ) -> list[Record]:
+        """Take one by one what is to be taken alone; returns the rest."""
         rest: list[Record] = []
         for record in records:
             partition = (record.topic, record.partition)
@@ -93,7 +103,7 @@ class Intake:
             else:
                 self._alone_up_to.pop(partition, None)
                 rest.append(record)
-        await self._take(rest, _Trial(len(rest)), ours, advanced, attempted=suspects)
+        return rest
 
     async def _suspects(self, records: Sequence[Record]) -> list[Record]:
         """Of suspected partitions the first record of a portion that is noted before it is tried.

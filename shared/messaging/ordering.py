@@ -11,13 +11,13 @@ is held is applied in order, in portions, and what comes meanwhile is held behin
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 from uuid import UUID
 
 from shared.messaging.records import Event, Stream
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(NamedTuple):
     """The last event accepted from a stream."""
 
     last_sequence: int
@@ -131,6 +131,7 @@ def plan(
         lines[stream].go_on()
     for event in incoming:
         lines[event.stream].take(event, truncated, discarded)
+    result.positions = {stream: line.position() for stream, line in lines.items() if line.moved}
     result.to_hold = [event for line in lines.values() for event in line.to_hold.values()]
     return result
 
@@ -139,24 +140,31 @@ class _Line:
     """One stream while the plan is made."""
 
     __slots__ = (
+        "_baseline",
         "_beyond",
         "_failing",
         "_held",
         "_ids",
         "_last",
+        "_last_id",
         "_parked",
         "_partition",
         "_plan",
-        "_position",
         "_stream",
+        "moved",
         "to_hold",
     )
 
     def __init__(self, stream: Stream, standing: Standing, held: Held, failing: int | None, result: Plan) -> None:
         self._stream = stream
         self._plan = result
-        self._position = standing.position
+        before = standing.position
         self._last = standing.last
+        #: Id of the last event accepted; None if none ever was.
+        self._last_id = None if before is None else before.last_event_id
+        self._baseline = None if before is None else before.baseline
+        #: True once an event was accepted now.
+        self.moved = False
         self._parked = standing.parked_at is not None
         self._failing = failing
         self._partition = 0
@@ -169,6 +177,11 @@ class _Line:
         #: Held from now on, by number.
         self.to_hold: dict[int, Event] = {}
 
+    def position(self) -> Position:
+        """Where the stream stands, of which an event was accepted."""
+        assert self._last_id is not None
+        return Position(self._last, self._last_id, self._baseline)
+
     def go_on(self) -> None:
         self._parked = False
         self._follow()
@@ -177,8 +190,7 @@ class _Line:
         sequence, event_id = event.envelope.sequence, event.envelope.id
         held_id = self._held_id(sequence)
         if sequence <= self._last:
-            position = self._position
-            other = position is not None and sequence == self._last and event_id != position.last_event_id
+            other = self._last_id is not None and sequence == self._last and event_id != self._last_id
             if not (other or event.broken) or (discarded and event.record.digest in discarded):
                 self._plan.duplicates.append(event)
             elif other:
@@ -203,7 +215,7 @@ class _Line:
     def _may_begin_at(self, event: Event, truncated: Collection[tuple[str, int]]) -> bool:
         # Not where events are held: what comes before those is known to be missing, and may yet come.
         return (
-            self._position is None
+            self._last_id is None
             and not (self.to_hold or self._held or self._ids or self._beyond is not None)
             and (self._stream.topic, event.record.partition) in truncated
         )
@@ -231,10 +243,9 @@ class _Line:
         self._plan.accepted.append(event)
         if was_held:
             self._plan.released.append(event)
-        baseline = self._position.baseline if self._position else sequence if sequence > 1 else None
-        self._position = Position(sequence, event.envelope.id, baseline)
-        self._plan.positions[self._stream] = self._position
-        self._last = sequence
+        if self._last_id is None and sequence > 1:
+            self._baseline = sequence
+        self._last, self._last_id, self.moved = sequence, event.envelope.id, True
 
     def _conflict(self, event: Event) -> None:
         self._plan.conflicts.append(event)

@@ -60,9 +60,11 @@ def report(applied: Applied, now: datetime) -> None:
 
 def _report_applied(applied: Sequence[Envelope], now: datetime) -> None:
     """Every event there is comes by here: what is not wanted must cost nothing."""
-    ages = {event_type: metrics.EVENT_AGE.labels(event_type) for event_type in {e.type for e in applied}}
+    ages: dict[str, list[float]] = {}
     for envelope in applied:
-        ages[envelope.type].observe(max((now - envelope.time).total_seconds(), 0))
+        ages.setdefault(envelope.type, []).append(max((now - envelope.time).total_seconds(), 0))
+    for event_type, of_type in ages.items():
+        metrics.EVENT_AGE.labels(event_type).observe_all(of_type)
     if logging.getLogger("consumer").isEnabledFor(logging.DEBUG):
         for envelope in applied:
             _log.debug("event applied", event_id=str(envelope.id), type=envelope.type, trace=envelope.traceparent)

@@ -2,6 +2,8 @@
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from shared.observability.histograms import BatchHistogram
+
 _LATENCY = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 _BATCH = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000)
 
@@ -11,7 +13,7 @@ EVENTS_CONSUMED = Counter(
     "(applied, ignored, duplicate, held, released, parked, conflict, unreadable, breaks_contract, failed).",
     ["type", "result"],
 )
-EVENT_AGE = Histogram(
+EVENT_AGE = BatchHistogram(
     "qc_event_age_seconds",
     "Age of an event when it was applied: from its time to the commit.",
     ["type"],

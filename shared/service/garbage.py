@@ -2,9 +2,10 @@
 
 import gc
 
-#: Objects that may be made before the youngest are looked through; Python's own choice is 700. A batch makes tens of
-#: thousands, and nearly all of them are freed without the collector.
-_YOUNG = 50_000
+#: Objects that may be made before the youngest are looked through; Python's own choice is 700. The batch that is
+#: applied and the one that is fetched ahead hold some seventy thousand, and nearly all of them are freed without the
+#: collector.
+_YOUNG = 100_000
 
 
 def settle() -> None:

@@ -48,7 +48,7 @@ class ServiceSettings(BaseSettings):
         min_length=32, description="Key by which staff ids become pseudonyms in events; the same in all services."
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Lowest level logged.")
-    batch_size: int = Field(default=500, ge=1, le=5_000, description="Most records applied in one transaction.")
+    batch_size: int = Field(default=1_000, ge=1, le=5_000, description="Most records applied in one transaction.")
     parking_attempts: int = Field(
         default=10,
         ge=1,

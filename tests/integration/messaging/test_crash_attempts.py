@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -242,14 +243,14 @@ async def test_a_value_that_cannot_even_be_opened_is_set_aside_unopened(
 ) -> None:
     key, other = a_key(), a_key()
     records = in_turn(stream(key, 1, 2), stream(other, 1))
-    validate = ConcernClosed.model_validate_json
+    validate = ConcernClosed.__pydantic_validator__.validate_json
 
     def deadly(value: bytes) -> ConcernClosed:
         if value == records[0].value:
             raise ProcessKilled
         return validate(value)
 
-    monkeypatch.setattr(ConcernClosed, "model_validate_json", deadly)
+    monkeypatch.setattr(ConcernClosed, "__pydantic_validator__", SimpleNamespace(validate_json=deadly))
     assert await live_through(pool, records) == 1 + attempts.LIMIT
     assert (await effects(pool, other), await held(pool, key)) == ([1], [1, 2])
     await drain_through(pool)

@@ -1,14 +1,18 @@
 """What happens to a concern decides what visit it calls for: events in, requirements and events out."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 from uuid import UUID, uuid4
 
 import pytest
 
+from services.visits.domain.concern import Provider
 from services.visits.domain.requirement import requirement_id
 from services.visits.policies import visit_policy
+from services.visits.store import concerns
 from shared.contracts.fields import Category, Origin, ProviderRef, VisitKind
 from shared.contracts.visits import VisitRequired
+from shared.persistence.failures import is_passing
 from shared.reference.kinds import ProviderKind
 from shared.security.roles import Role
 from tests.integration.visits.visits_world import FENBROOK, HARROWMERE, World, today
@@ -181,3 +185,27 @@ async def test_a_provider_of_every_kind_can_have_requirements(world: World) -> N
     for number, kind in enumerate(ProviderKind):
         provider = ProviderRef(ods_code=f"FICTKIND{number}", name="A provider (fictional)", kind=kind)
         assert (await world.requirement(provider=provider))["provider"]["kind"] == kind
+
+
+async def test_a_concern_that_somebody_adds_meanwhile_is_no_events_fault(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(concerns, "_MANY", 1)
+    concern_id = await world.raised()
+    async with world.service.pool.acquire() as connection, connection.transaction():
+        known = await concerns.lock(connection, [concern_id])
+        with pytest.raises(concerns.AddedMeanwhile) as raised:
+            await concerns.save(connection, known.values(), new=known.keys())
+    assert is_passing(raised.value), "the same batch, repeated, finds it"
+
+
+async def test_many_new_concerns_are_kept_beside_known_ones_and_their_providers(world: World) -> None:
+    known_id = await world.raised()
+    async with world.service.pool.acquire() as connection:
+        known = (await concerns.lock(connection, [known_id]))[known_id]
+        new = [replace(known, id=uuid4(), provider_code="FICTMANY", reference=f"C-{n}") for n in range(150)]
+        changed = [replace(known, programme="Another"), *new]
+        named = [Provider("FICTMANY", "A provider (fictional)", ProviderKind.OTHER)]
+        await concerns.save(connection, changed, named, new={concern.id for concern in new})
+        kept = await concerns.lock(connection, [concern.id for concern in changed])
+    assert kept == {concern.id: concern for concern in changed}
