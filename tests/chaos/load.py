@@ -314,11 +314,20 @@ class Load:
     async def _decide(self, random: Random, proposal: dict[str, Any]) -> None:
         path, version = f"/proposals/{proposal['id']}", proposal["version"]
         approver = {"role": Role.FINANCE_APPROVER, "version": version}
+        reason = "Met before the decision."
         if random.random() < 0.8:
-            await self._do("funding", f"{path}/approval", {}, "approve", event="investment.adjusted", **approver)
-        else:
-            body = {"reason": "Met before the decision."}
-            await self._do("funding", f"{path}/decline", body, "decline", event="investment.declined", **approver)
+            try:
+                await self._do("funding", f"{path}/approval", {}, "approve", event="investment.adjusted", **approver)
+            except Refused as refused:
+                # In a long run earlier adjustments take all there is; what the answer says to do then is done.
+                if refused.answer.status != 409 or "available_pence" not in refused.answer.json():
+                    raise
+                reason = "Nothing is left to take."
+            else:
+                return
+        await self._do(
+            "funding", f"{path}/decline", {"reason": reason}, "decline", event="investment.declined", **approver
+        )
 
     # What staff see on their lists
 
