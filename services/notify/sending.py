@@ -62,7 +62,7 @@ async def _work(context: WorkerContext, settings: Settings, mailer: Mailer) -> N
     # The server is tried once at the start, so that its state is known before anything is to be sent.
     failures, is_known = 0, False
     while not context.stopping.is_set():
-        if failures == 0 and is_known and not await _is_any_due(context):
+        if failures == 0 and is_known and not mailer.is_fresh and not await _is_any_due(context):
             await mailer.rest()
             await context.pause(_POLL_S)
             continue
@@ -71,6 +71,8 @@ async def _work(context: WorkerContext, settings: Settings, mailer: Mailer) -> N
                 return
             if (claimed := await _claim(context, settings)) is not None:
                 await _send_or_put_off(context, mailer, claimed)
+            elif is_known:
+                await context.pause(_POLL_S)
         except MailServerUnavailable as error:
             failures += 1
             metrics.MAIL_SERVER_UP.set(0)

@@ -6,6 +6,7 @@ The database says where to read on, not Kafka: offsets are committed to Kafka on
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -25,6 +26,7 @@ from shared.messaging.inbox import Inbox, OffsetsWentBack
 from shared.messaging.intake import Intake
 from shared.messaging.loops import Loop
 from shared.messaging.offsets import Partition
+from shared.messaging.pacing import Pace
 from shared.messaging.parking import RetryPolicy
 from shared.messaging.placing import Placing
 from shared.messaging.reactions import AnyReactions
@@ -39,6 +41,10 @@ _log = structlog.get_logger("consumer")
 #: How long one poll waits for records, in milliseconds. It returns as soon as there are any.
 _POLL_MS = 500
 
+#: Bytes that one answer of the broker may hold, beyond which a backlog would only wait in memory. Of a partition it
+#: holds an eighth of that, or one batch if that is larger.
+_FETCH_BYTES = 2 * 1024 * 1024
+
 #: A consumer that has not polled for this long, in seconds, is not ready.
 POLL_AGE_LIMIT_S = 30.0
 
@@ -47,6 +53,9 @@ ANSWER_AGE_LIMIT_S = 10.0
 
 #: How long ``stop`` waits for the batch in hand, in seconds; what is cut off is taken in again at the next start.
 FINISH_S = 2.5
+
+#: Between two commits of offsets to Kafka, in seconds. Only lag monitors read them.
+_COMMIT_EVERY_S = 1.0
 
 #: How long leaving the group may take, in seconds; after that the others wait for the session to time out.
 _LEAVE_S = 1.0
@@ -79,6 +88,7 @@ class Consumer(ConsumerRebalanceListener):
         self._batch_size = batch_size
         self._instance_id = instance_id
         self._loop = Loop(finish_s=FINISH_S, longest_pause_s=_LONGEST_PAUSE_S)
+        self._pace = Pace(batch_size)
         self._placing = Placing(pool, kafka)
         inbox, policy = Inbox(pool, source, reactions), policy or RetryPolicy()
         self._retries = Retries(pool=pool, inbox=inbox, policy=policy, batch_size=batch_size, clock=clock)
@@ -160,6 +170,8 @@ class Consumer(ConsumerRebalanceListener):
             auto_offset_reset="earliest",
             ack_policy=AckPolicy.MANUAL,
             fetch_max_wait_ms=self._kafka.fetch_max_wait_ms,
+            fetch_max_bytes=_FETCH_BYTES,
+            max_partition_fetch_bytes=_FETCH_BYTES // 8,
             session_timeout_ms=self._kafka.session_timeout_ms,
             heartbeat_interval_ms=self._kafka.session_timeout_ms // 4,
             max_poll_interval_ms=10 * 60 * 1000,
@@ -202,6 +214,7 @@ class Consumer(ConsumerRebalanceListener):
         if self._placing.unplaced:
             await fetching.forget(lambda: self._placing.unplaced)
             await self._place(consumer)
+        await self._pace.wait()
         try:
             fetched = await fetching.next(timeout_ms)
         except _UNDECODABLE as error:
@@ -213,6 +226,7 @@ class Consumer(ConsumerRebalanceListener):
         for tp, read in fetched.items():
             records += self._placing.admit(tp, read)
         if records:
+            self._pace.began(len(records))
             fetching.look_ahead(fetched)
             await self._take_in(consumer, records)
         self._observe_lag(consumer)
@@ -280,6 +294,8 @@ class Consumer(ConsumerRebalanceListener):
             except KafkaError as error:
                 # After a rebalance the group may refuse; lag monitors see the next one.
                 _log.info("offsets not committed to Kafka", error=repr(error))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._loop.stopping.wait(), _COMMIT_EVERY_S)
 
     def _observe_lag(self, consumer: AIOKafkaConsumer) -> None:
         lag = dict.fromkeys(self._topics, 0)

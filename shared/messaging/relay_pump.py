@@ -33,6 +33,7 @@ from shared.messaging import relay_rows
 from shared.messaging.loops import Loop
 from shared.messaging.offsets import Partition
 from shared.messaging.outgoing_records import Lot, RecordMaker
+from shared.messaging.pacing import Pace
 from shared.messaging.relay_rows import Row
 from shared.observability import metrics
 from shared.persistence.pool import Connection
@@ -118,22 +119,28 @@ class Pump:
         self._wake = wake
         self._loop = loop
         self._rest = rest
+        self._pace = Pace(BATCH_ROWS)
 
     async def run(self, producer: AIOKafkaProducer) -> list[Lot]:
         """Send in order until stopped and drained; returns the first lot of each partition that was refused."""
         pending: deque[_Sending] = deque()
         failed: dict[Partition, tuple[Lot, BaseException]] = {}
         ahead: asyncio.Task[list[Row]] | None = None
+        # True if there may be rows that no look has found yet.
+        more = True
         try:
             while True:
                 rows: list[Row] = []
-                if ahead is not None or not failed:
+                more = more or self._wake.is_set() or self._loop.stopping.is_set()
+                if ahead is not None or (more and not failed):
+                    await self._pace.wait()
                     rows = await (ahead or self._read(pending))
-                    ahead = None
+                    ahead, more = None, len(rows) == BATCH_ROWS
                 if failed:
                     # Nothing more is sent: what follows a lot that failed, in its partition, must not overtake it.
                     rows = []
                 if rows:
+                    self._pace.began(len(rows))
                     pending.append(_Sending(relay_rows.stretches(rows)))
                     if len(rows) == BATCH_ROWS:
                         # There is more: the database reads it while these rows are made into records.
@@ -152,6 +159,7 @@ class Pump:
                     if self._loop.stopping.is_set():
                         return []
                     await self._rest()
+                    more = True
         finally:
             if ahead is not None:
                 ahead.cancel()
