@@ -5,14 +5,9 @@ from uuid import UUID
 from services.intelligence.domain.concern import Concern
 from services.intelligence.store import concerns, items, organisations, story
 from services.intelligence.store.concerns import RatingRow
-from services.intelligence.views import (
-    ChapterView,
-    ConcernSummary,
-    ConcernView,
-    ItemView,
-    OrganisationView,
-    RatingView,
-)
+from services.intelligence.views.concerns import ChapterView, ConcernSummary, ConcernView, RatingView
+from services.intelligence.views.items import ItemView
+from services.intelligence.views.organisations import OrganisationView
 from shared.persistence.pool import Connection
 from shared.web.changes import changes_of
 from shared.web.problems import NotFound

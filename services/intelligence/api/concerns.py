@@ -10,7 +10,7 @@ from services.intelligence.commands import concerns as commands
 from services.intelligence.commands import reporters
 from services.intelligence.domain.concern import Status
 from services.intelligence.store import concerns
-from services.intelligence.views import (
+from services.intelligence.views.concerns import (
     AssessConcern,
     CloseConcern,
     ConcernSummary,
@@ -19,10 +19,8 @@ from services.intelligence.views import (
     RaiseConcern,
     RateConcern,
     ReopenConcern,
-    ReporterAccess,
-    ReporterErased,
-    ReporterView,
 )
+from services.intelligence.views.reporters import ReporterAccess, ReporterErased, ReporterView
 from shared.contracts.fields import Category, Line, OdsCode
 from shared.security.roles import Permission
 from shared.web.callers import allowed

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from services.intelligence.commands import imports
-from services.intelligence.views import ImportReport
+from services.intelligence.views.imports import ImportReport
 from shared.security.roles import Permission
 from shared.web.commands import Command, command
 from shared.web.problems import Malformed

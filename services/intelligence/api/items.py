@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from services.intelligence import queries
 from services.intelligence.commands import items as commands
 from services.intelligence.store import items
-from services.intelligence.views import ItemView, RecordItem
+from services.intelligence.views.items import ItemView, RecordItem
 from shared.contracts.fields import OdsCode
 from shared.reference.kinds import SourceKind
 from shared.security.roles import Permission

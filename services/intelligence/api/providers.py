@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Query
 
 from services.intelligence import queries
 from services.intelligence.store import organisations
-from services.intelligence.views import OrganisationView
+from services.intelligence.views.organisations import OrganisationView
 from shared.contracts.fields import OdsCode
 from shared.reference.kinds import ProviderKind
 from shared.security.roles import Permission

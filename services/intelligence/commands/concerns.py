@@ -15,7 +15,14 @@ from services.intelligence.domain.scope import require_standards
 from services.intelligence.queries import concern_view
 from services.intelligence.store import concerns, items, organisations, reporters, story
 from services.intelligence.store.concerns import RatingRow
-from services.intelligence.views import AssessConcern, CloseConcern, LinkItems, RaiseConcern, RateConcern, ReopenConcern
+from services.intelligence.views.concerns import (
+    AssessConcern,
+    CloseConcern,
+    LinkItems,
+    RaiseConcern,
+    RateConcern,
+    ReopenConcern,
+)
 from shared.contracts.fields import EventData, Origin
 from shared.messaging.unit_of_work import UnitOfWork
 from shared.persistence import history

@@ -17,7 +17,7 @@ from services.intelligence.domain.scope import require_standards
 from services.intelligence.store import concerns, organisations, story
 from services.intelligence.store.concerns import ImportedConcern, RatingRow
 from services.intelligence.store.story import Chapter
-from services.intelligence.views import ImportReport, RowProblemView
+from services.intelligence.views.imports import ImportReport, RowProblemView
 from shared.contracts.fields import Origin
 from shared.messaging.unit_of_work import UnitOfWork
 from shared.persistence import history

@@ -6,7 +6,7 @@ from services.intelligence.domain.organisation import require_provider
 from services.intelligence.domain.scope import require_standards
 from services.intelligence.store import items, organisations
 from services.intelligence.store.items import Item
-from services.intelligence.views import ItemView, RecordItem
+from services.intelligence.views.items import ItemView, RecordItem
 from shared.messaging.unit_of_work import UnitOfWork
 from shared.persistence import history
 from shared.persistence.history import Change

@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from services.intelligence.store import concerns, reporters
-from services.intelligence.views import ReporterAccess, ReporterErased, ReporterView
+from services.intelligence.views.reporters import ReporterAccess, ReporterErased, ReporterView
 from shared.messaging.unit_of_work import UnitOfWork
 from shared.security.callers import Caller
 from shared.web.commands import Answer

@@ -1,0 +1,47 @@
+"""Items of intelligence as they are taken and answered."""
+
+from datetime import date, datetime
+from typing import Self
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+
+from services.intelligence.store.items import Item
+from services.intelligence.views.bodies import Body, Standards
+from shared.contracts.fields import Day, Line, OdsCode, Prose
+from shared.reference.kinds import LearnerGroup, SourceKind
+
+
+class RecordItem(Body):
+    """Something that was heard about a provider."""
+
+    provider_code: OdsCode = Field(description="ODS code of the provider.", examples=["FICTHT001"])
+    site_code: OdsCode | None = Field(default=None, description="Site, if it is about one.", examples=["FICTHT001A"])
+    programme: Line | None = Field(default=None, description="Specialty or programme.", examples=["General surgery"])
+    learner_group: LearnerGroup | None = Field(default=None, description="Learners concerned.", examples=["medical"])
+    standards: Standards = Field(default_factory=list[str], description="Standards touched.", examples=[["3.5"]])
+    source_kind: SourceKind = Field(description="Kind of source; never who.", examples=["nts"])
+    source_date: Day = Field(description="Day of the source.", examples=["2024-05-02"])
+    summary: Prose = Field(
+        description="What was heard. Stays in this service.", examples=["Three red flags for clinical supervision."]
+    )
+
+
+class ItemView(BaseModel):
+    """An item of intelligence."""
+
+    id: UUID = Field(description="Its id.")
+    provider_code: str = Field(description="The provider.")
+    site_code: str | None = Field(description="The site, if it is about one.")
+    programme: str | None = Field(description="Specialty or programme.")
+    learner_group: LearnerGroup | None = Field(description="Learners concerned.")
+    standards: list[str] = Field(description="Standards touched.")
+    source_kind: SourceKind = Field(description="Kind of source.")
+    source_date: date = Field(description="Day of the source.")
+    summary: str = Field(description="What was heard.")
+    recorded_at: datetime = Field(description="Instant of recording, UTC.")
+
+    @classmethod
+    def of(cls, item: Item) -> Self:
+        """The view of an item."""
+        return cls.model_validate(item, from_attributes=True)
