@@ -38,6 +38,7 @@ COMMANDS = {
     "token": Registration("deploy.cli.token:token", "Make a token to call the services with."),
     "topics": Registration("deploy.cli.topics:app", "Create and check the Kafka topics."),
     "import": Registration("deploy.cli.imports:app", "Import registers from CSV files."),
+    "flags": Registration("deploy.cli.flags:flags", "Flag the rows of a file of survey results."),
     "demo": Registration("deploy.cli.demo:demo", "Start everything and play one quality cycle."),
     "dead-letters": Registration("deploy.cli.dead_letters:app", "Records that were not applied, and what is decided."),
     "parked": Registration("deploy.cli.parked:app", "Streams that stand still, and gaps."),

@@ -1,0 +1,129 @@
+"""`qc flags`: what stands out in a file of survey results, by the rule that the services apply."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from deploy.cli import printing
+from deploy.local.errors import UserError
+from services.intelligence.domain import register
+from services.intelligence.domain.flag_rule import FlagRule, UnknownReport
+from services.intelligence.domain.flags import Flagged, IncompleteResult, Result, flags_of, score_of
+from services.intelligence.domain.register import NotThisRegister, ReadRow, RowProblem
+from services.intelligence.domain.survey_file import SurveyFileRow
+from services.intelligence.policies import flag_rule
+
+File = Annotated[
+    Path, typer.Argument(help="CSV, UTF-8, with the columns provider,site,specialty,indicator,year,mean,sd,n.")
+]
+Report = Annotated[
+    str | None,
+    typer.Option("--report", help="Which rows are compared: the report type; the rule's default if left out."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object for each row, in the order of the file.")]
+
+
+def flags(file: File, report: Report = None, as_json: AsJson = False) -> None:
+    """Flag the rows of a file of survey results against each other, and name the rows that cannot be.
+
+    Exit code 0 if every row was good, 1 if some were not or two are of the same result, 2 if the file is no such file.
+    """
+    rule = flag_rule()
+    rows, problems = _read(file)
+    results, incomplete = _complete(rows, rule)
+    problems = sorted(problems + incomplete + _repeated(rows), key=lambda problem: problem.line)
+    try:
+        flagged = flags_of(results, rule, report)
+    except UnknownReport as error:
+        raise UserError(f"{error}.") from error
+    if as_json:
+        for one in flagged:
+            typer.echo(json.dumps(_object(one), ensure_ascii=False))
+    else:
+        _table(flagged, rule)
+    for problem in problems:
+        column = f", column {problem.column}" if problem.column else ""
+        typer.echo(f"{file}: line {problem.line}{column}: {problem.reason}", err=True)
+    if problems:
+        raise typer.Exit(1)
+
+
+def _read(file: Path) -> tuple[list[ReadRow[SurveyFileRow]], list[RowProblem]]:
+    try:
+        text = file.read_bytes().decode("utf-8-sig")
+        return register.read(text, SurveyFileRow)
+    except OSError as error:
+        raise UserError(f"{file} can't be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        line = file.read_bytes()[: error.start].count(b"\n") + 1
+        raise UserError(f"{file} is not UTF-8 in line {line}: save it as “CSV UTF-8”.") from error
+    except NotThisRegister as error:
+        raise UserError(f"{file} is no file of survey results: {error}.") from error
+
+
+def _complete(rows: Iterable[ReadRow[SurveyFileRow]], rule: FlagRule) -> tuple[list[Result], list[RowProblem]]:
+    """The results that have what their flag takes, and what the others miss."""
+    results: list[Result] = []
+    problems: list[RowProblem] = []
+    for read in rows:
+        result = read.row.result
+        try:
+            score_of(result, rule)
+        except IncompleteResult as error:
+            problems.append(RowProblem(read.line, error.field, str(error)))
+        else:
+            results.append(result)
+    return results, problems
+
+
+def _repeated(rows: Iterable[ReadRow[SurveyFileRow]]) -> list[RowProblem]:
+    """Rows about the same as an earlier one: which of them is right is not for us to guess, so all count."""
+    first: dict[tuple[object, ...], int] = {}
+    problems: list[RowProblem] = []
+    for read in rows:
+        row = read.row
+        line = first.setdefault((row.provider, row.site, row.specialty, row.indicator, row.year), read.line)
+        if line != read.line:
+            problems.append(RowProblem(read.line, "", f"is about the same as line {line}; both count: remove one"))
+    return problems
+
+
+def _object(flagged: Flagged) -> dict[str, Any]:
+    row = flagged.result
+    return {
+        "provider": row.provider,
+        "site": row.site,
+        "specialty": row.specialty,
+        "indicator": row.indicator,
+        "year": row.year,
+        "mean": _number(row.mean),
+        "sd": _number(row.sd),
+        "n": row.n,
+        "flag": flagged.flag.value,
+        "triple_red": flagged.triple_red,
+    }
+
+
+def _number(value: Decimal | None) -> int | float | None:
+    if value is None:
+        return None
+    return int(value) if value == value.to_integral_value() else float(value)
+
+
+def _table(flagged: list[Flagged], rule: FlagRule) -> None:
+    columns = ("provider", "site", "specialty", "indicator", "year", "mean", "n", "flag", "triple red")
+    printing.table(columns, (_cells(one, rule) for one in flagged), nothing="There are no rows.")
+
+
+def _cells(one: Flagged, rule: FlagRule) -> tuple[object, ...]:
+    # People hand a table on: of so few respondents it shows neither score nor number.
+    row, few = one.result, 0 < one.result.n < rule.least_respondents
+    mean, n = (None, f"under {rule.least_respondents}") if few else (row.mean if row.n else None, row.n)
+    triple = "yes" if one.triple_red else ""
+    return row.provider, row.site, row.specialty, row.indicator, row.year, mean, n, one.flag.value, triple
