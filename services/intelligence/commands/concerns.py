@@ -2,18 +2,14 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import date
 from uuid import UUID
 
-from uuid_utils.compat import uuid7
-
+from services.intelligence.commands.raising import NewConcern, raise_on_register, require_items, require_not_after
 from services.intelligence.commands.telling import tell
 from services.intelligence.domain.concern import Concern
-from services.intelligence.domain.organisation import require_provider
 from services.intelligence.domain.rating import Rating
-from services.intelligence.domain.scope import require_standards
 from services.intelligence.queries import concern_view
-from services.intelligence.store import concerns, items, organisations, reporters, story
+from services.intelligence.store import concerns, items, reporters, story
 from services.intelligence.store.concerns import RatingRow
 from services.intelligence.views.concerns import (
     AssessConcern,
@@ -23,12 +19,10 @@ from services.intelligence.views.concerns import (
     RateConcern,
     ReopenConcern,
 )
-from shared.contracts.fields import EventData, Origin
+from shared.contracts.fields import EventData
 from shared.messaging.unit_of_work import UnitOfWork
 from shared.persistence import history
 from shared.persistence.history import Change
-from shared.reference.standards import CURRENT
-from shared.rules import RuleBroken
 from shared.security.callers import Caller
 from shared.web.commands import Answer
 from shared.web.etags import ExpectedVersion
@@ -38,39 +32,23 @@ from shared.web.refusals import rules
 
 async def raise_concern(work: UnitOfWork, caller: Caller, body: RaiseConcern) -> Answer:
     """Put a concern on the register, resting on the items it names."""
-    raised_on = body.raised_on or work.today
-    register = await organisations.load(work.connection, {body.provider_code, body.site_code or body.provider_code})
-    with rules():
-        provider = require_provider(register, body.provider_code, body.site_code, raised_on)
-        standards = require_standards(body.standards)
-        _require_not_after("raised_on", raised_on, work.today)
-        if body.source_date is not None:
-            _require_not_after("source_date", body.source_date, raised_on)
-        await _require_items(work, body.item_ids, body.provider_code)
-    concern = Concern(
-        id=uuid7(),
-        reference=await concerns.next_reference(work.connection, raised_on.year),
-        origin=Origin.REPORTED,
-        provider=provider,
+    new = NewConcern(
+        provider_code=body.provider_code,
         site_code=body.site_code,
         programme=body.programme,
         learner_group=body.learner_group,
-        standard_set=CURRENT,
-        standards=tuple(standards),
+        standards=body.standards,
         source_kind=body.source_kind,
         source_date=body.source_date,
-        raised_on=raised_on,
+        raised_on=body.raised_on or work.today,
         summary=body.summary,
         action=body.action,
+        item_ids=body.item_ids,
     )
-    while not await concerns.add(work.connection, concern, work.now):
-        concern = replace(concern, reference=await concerns.next_reference(work.connection, raised_on.year))
-    if body.item_ids:
-        await items.link(work.connection, concern.id, body.item_ids)
+    with rules():
+        concern = await raise_on_register(work, caller.subject, new)
     if body.reporter is not None:
         await reporters.add(work.connection, concern.id, body.reporter.name, body.reporter.contact)
-    await _record(work, caller, concern, "raised", None)
-    await story.add(work.connection, [tell(work, concern, concern.raised())])
     view = await concern_view(work.connection, concern)
     return Answer(view, 201, version=concern.version, location=f"/concerns/{concern.id}")
 
@@ -81,7 +59,7 @@ async def link_items(
     """Let a concern rest on more items of intelligence."""
     concern = await _locked(work, concern_id, expected)
     with rules():
-        await _require_items(work, body.item_ids, concern.provider.ods_code)
+        await require_items(work, body.item_ids, concern.provider.ods_code)
     await items.link(work.connection, concern.id, body.item_ids)
     linked = replace(concern, version=concern.version + 1)
     await concerns.save(work.connection, linked)
@@ -125,7 +103,7 @@ async def close_concern(
     closed_on = body.closed_on or work.today
 
     async def act(concern: Concern) -> tuple[Concern, EventData]:
-        _require_not_after("closed_on", closed_on, work.today)
+        require_not_after("closed_on", closed_on, work.today)
         return concern.close(body.closure_reason, closed_on)
 
     return await _change(work, caller, concern_id, expected, act, "closed", body.rationale)
@@ -167,20 +145,6 @@ async def _locked(work: UnitOfWork, concern_id: UUID, expected: ExpectedVersion)
         raise NotFound(f"There is no concern {concern_id}.")
     expected.require(concern.version)
     return concern
-
-
-async def _require_items(work: UnitOfWork, item_ids: list[UUID], provider_code: str) -> None:
-    found = await items.load(work.connection, item_ids)
-    for place, item_id in enumerate(item_ids):
-        if item_id not in found:
-            raise RuleBroken(f"item_ids.{place}", f"there is no item of intelligence {item_id}")
-        if found[item_id].provider_code != provider_code:
-            raise RuleBroken(f"item_ids.{place}", f"item {item_id} is about another provider")
-
-
-def _require_not_after(field: str, day: date, latest: date) -> None:
-    if day > latest:
-        raise RuleBroken(field, f"is after {latest}")
 
 
 async def _record(work: UnitOfWork, caller: Caller, concern: Concern, change: str, reason: str | None) -> None:

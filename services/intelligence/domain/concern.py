@@ -45,8 +45,8 @@ class Concern:
     closure_reason: ClosureReason | None = None
     version: int = 1
 
-    def raised(self) -> ConcernRaised:
-        """The event of its raising."""
+    def raised(self, *, proposal_id: UUID | None = None, raised_by_policy: str | None = None) -> ConcernRaised:
+        """The event of its raising; from which proposal, and by which policy if no person decided on it."""
         return ConcernRaised(
             **self._scope(),
             concern_id=self.id,
@@ -55,6 +55,8 @@ class Concern:
             source_kind=self.source_kind,
             source_date=self.source_date,
             origin=self.origin,
+            proposal_id=proposal_id,
+            raised_by_policy=raised_by_policy,
         )
 
     def rate(
