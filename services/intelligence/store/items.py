@@ -8,7 +8,7 @@ from uuid import UUID
 import asyncpg
 
 from shared.persistence.pool import Connection
-from shared.reference.kinds import LearnerGroup, SourceKind
+from shared.reference.kinds import LearnerGroup, SourceKind, Tendency
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,21 @@ class Item:
     source_date: date
     summary: str
     recorded_at: datetime
+    #: File and line it came from, if it was imported.
+    file_id: int | None = None
+    line: int | None = None
+    #: What the source itself calls it.
+    reference: str | None = None
+    #: What it is about, such as ``patient_safety``.
+    theme: str | None = None
+    #: A regulator's word, such as ``requires improvement``.
+    rating: str | None = None
+    tendency: Tendency | None = None
+    #: The item of a later file that says otherwise; this one stays to be traced.
+    replaced_by: UUID | None = None
+
+
+_COLUMNS = ", ".join(f"i.{name}" for name in Item.__dataclass_fields__)
 
 
 def _item(row: asyncpg.Record) -> Item:
@@ -34,6 +49,7 @@ def _item(row: asyncpg.Record) -> Item:
             **dict(row),
             "learner_group": LearnerGroup(group) if group else None,
             "source_kind": SourceKind(row["source_kind"]),
+            "tendency": Tendency(row["tendency"]) if row["tendency"] else None,
         }
     )
 
@@ -60,16 +76,19 @@ async def add(connection: Connection, item: Item) -> None:
 
 async def load(connection: Connection, ids: Collection[UUID]) -> dict[UUID, Item]:
     """The items of these ids that there are."""
-    rows = await connection.fetch("select * from intelligence_items where id = any($1)", list(ids))
+    rows = await connection.fetch(
+        f"select {_COLUMNS} from intelligence_items i where i.id = any($1)",  # noqa: S608 a constant
+        list(ids),
+    )
     return {row["id"]: _item(row) for row in rows}
 
 
 async def of_concern(connection: Connection, concern_id: UUID) -> list[Item]:
     """The items a concern rests on, oldest first."""
     rows = await connection.fetch(
-        """
-        select i.* from intelligence_items i join concern_items c on c.item_id = i.id
-        where c.concern_id = $1 order by i.source_date, i.id""",
+        f"""
+        select {_COLUMNS} from intelligence_items i join concern_items c on c.item_id = i.id
+        where c.concern_id = $1 order by i.source_date, i.id""",  # noqa: S608 a constant
         concern_id,
     )
     return [_item(row) for row in rows]
@@ -89,11 +108,11 @@ async def page(
 ) -> list[Item]:
     """Up to ``limit`` items in the order they were recorded, beginning after one."""
     rows = await connection.fetch(
-        """
-        select * from intelligence_items
+        f"""
+        select {_COLUMNS} from intelligence_items i
         where ($1::text is null or provider_code = $1) and ($2::text is null or source_kind = $2)
           and ($3::uuid is null or id > $3)
-        order by id limit $4""",
+        order by id limit $4""",  # noqa: S608 a constant
         provider,
         source_kind.value if source_kind else None,
         after,

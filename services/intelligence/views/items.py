@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from services.intelligence.store.items import Item
 from services.intelligence.views.bodies import Body, Standards
 from shared.contracts.fields import Day, Line, OdsCode, Prose
-from shared.reference.kinds import LearnerGroup, SourceKind
+from shared.reference.kinds import LearnerGroup, SourceKind, Tendency
 
 
 class RecordItem(Body):
@@ -40,6 +40,13 @@ class ItemView(BaseModel):
     source_date: date = Field(description="Day of the source.")
     summary: str = Field(description="What was heard.")
     recorded_at: datetime = Field(description="Instant of recording, UTC.")
+    file_id: int | None = Field(description="File it came from, if it was imported: see `/imports/{file_id}`.")
+    line: int | None = Field(description="Line of that file.")
+    reference: str | None = Field(description="What the source itself calls it.")
+    theme: str | None = Field(description="What it is about, such as `patient_safety`.")
+    rating: str | None = Field(description="A regulator's word, such as `requires improvement`.")
+    tendency: Tendency | None = Field(description="Which way it points, if the source says.")
+    replaced_by: UUID | None = Field(description="The item of a later file that says otherwise.")
 
     @classmethod
     def of(cls, item: Item) -> Self:
