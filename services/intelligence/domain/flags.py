@@ -9,29 +9,10 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from enum import StrEnum
 from fractions import Fraction
 
 from services.intelligence.domain.flag_rule import FlagRule
-
-
-class Flag(StrEnum):
-    """How a result compares with its benchmark group."""
-
-    RED = "red"
-    """In the bottom quartile, and its interval is apart from the benchmark mean's."""
-    PINK = "pink"
-    """In the bottom quartile, and the intervals overlap or touch."""
-    WHITE = "white"
-    """Between the quartiles, or on one of them."""
-    LIGHT_GREEN = "light-green"
-    """In the top quartile, and the intervals overlap or touch."""
-    GREEN = "green"
-    """In the top quartile, and its interval is apart from the benchmark mean's."""
-    GREY = "grey"
-    """Too few respondents: no score is published."""
-    YELLOW = "yellow"
-    """No respondents."""
+from shared.contracts.intelligence import SurveyFlag
 
 
 class IncompleteResult(ValueError):
@@ -110,7 +91,7 @@ class Flagged:
     """A result, its flag, and the benchmark it was held against."""
 
     result: Result
-    flag: Flag
+    flag: SurveyFlag
     triple_red: bool
     #: None where the whole group has no row with enough respondents.
     benchmark: Benchmark | None
@@ -173,19 +154,19 @@ def apart(distance: Fraction, first: Fraction, second: Fraction, multiplier: Fra
     return rest > 0 and rest * rest > 4 * first * second
 
 
-def flag_of(score: Score, benchmark: Benchmark, multiplier: Fraction) -> Flag:
+def flag_of(score: Score, benchmark: Benchmark, multiplier: Fraction) -> SurveyFlag:
     """The flag of a result with enough respondents."""
     low = score.mean < benchmark.lower_quartile
     if not low and score.mean <= benchmark.upper_quartile:
-        return Flag.WHITE
+        return SurveyFlag.WHITE
     outlier = apart(abs(score.mean - benchmark.mean), score.error, benchmark.error, multiplier)
     if low:
-        return Flag.RED if outlier else Flag.PINK
-    return Flag.GREEN if outlier else Flag.LIGHT_GREEN
+        return SurveyFlag.RED if outlier else SurveyFlag.PINK
+    return SurveyFlag.GREEN if outlier else SurveyFlag.LIGHT_GREEN
 
 
 def flags_of(results: Iterable[Result], rule: FlagRule, report: str | None = None) -> list[Flagged]:
-    """Flag results against each other, in their order.
+    """SurveyFlag results against each other, in their order.
 
     Every row counts as it stands, one that repeats another's provider, site, specialty, indicator and year too.
     Raises UnknownReport, and IncompleteResult for a row without what its flag takes.
@@ -205,21 +186,21 @@ def flags_of(results: Iterable[Result], rule: FlagRule, report: str | None = Non
     ]
     red = _red_years(rows, flags)
     return [
-        Flagged(row, flag, flag is Flag.RED and _all_red(row, red, rule), benchmarks[group])
+        Flagged(row, flag, flag is SurveyFlag.RED and _all_red(row, red, rule), benchmarks[group])
         for row, flag, group in zip(rows, flags, groups, strict=True)
     ]
 
 
-def _flag(result: Result, score: Score | None, benchmark: Benchmark | None, multiplier: Fraction) -> Flag:
+def _flag(result: Result, score: Score | None, benchmark: Benchmark | None, multiplier: Fraction) -> SurveyFlag:
     if score is None or benchmark is None:
-        return Flag.YELLOW if result.n == 0 else Flag.GREY
+        return SurveyFlag.YELLOW if result.n == 0 else SurveyFlag.GREY
     return flag_of(score, benchmark, multiplier)
 
 
-def _red_years(rows: Sequence[Result], flags: Sequence[Flag]) -> Mapping[tuple[str, str, str, str], set[int]]:
+def _red_years(rows: Sequence[Result], flags: Sequence[SurveyFlag]) -> Mapping[tuple[str, str, str, str], set[int]]:
     red: dict[tuple[str, str, str, str], set[int]] = {}
     for row, flag in zip(rows, flags, strict=True):
-        if flag is Flag.RED:
+        if flag is SurveyFlag.RED:
             red.setdefault(row.series, set()).add(row.year)
     return red
 

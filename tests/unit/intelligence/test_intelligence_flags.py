@@ -15,7 +15,6 @@ from pydantic import ValidationError
 
 from services.intelligence.domain.flag_rule import FlagRule, UnknownReport
 from services.intelligence.domain.flags import (
-    Flag,
     IncompleteResult,
     Result,
     Score,
@@ -24,6 +23,7 @@ from services.intelligence.domain.flags import (
     flags_of,
 )
 from services.intelligence.policies import flag_rule
+from shared.contracts.intelligence import SurveyFlag
 
 RULE = flag_rule()
 Z = Fraction(49, 25)
@@ -143,7 +143,7 @@ def test_intervals_that_only_touch_overlap() -> None:
     root = (flagged.benchmark.mean - mean) / Z - Fraction(Decimal("3.22797")) / 6
     assert root > 0
     assert root**2 == flagged.benchmark.error, "they touch exactly"
-    assert flagged.flag is Flag.PINK
+    assert flagged.flag is SurveyFlag.PINK
     assert colours([replace(TOUCHING, mean=Decimal("66.631250000000000001")), *TOUCHED])[0] == "pink"
     assert colours([replace(TOUCHING, mean=Decimal("66.631249999999999999")), *TOUCHED])[0] == "red"
 
@@ -207,8 +207,8 @@ def test_respondents_weigh_in_the_mean_and_not_in_the_quartiles() -> None:
     flagged = flags_of(rows, RULE)
     assert flagged[1].benchmark is not None
     assert 10 < flagged[1].benchmark.mean < 11
-    assert flagged[1].flag is Flag.RED
-    assert flagged[0].flag is Flag.PINK
+    assert flagged[1].flag is SurveyFlag.RED
+    assert flagged[0].flag is SurveyFlag.PINK
 
 
 def test_groups_are_of_one_specialty_indicator_and_year() -> None:
@@ -285,14 +285,14 @@ def test_another_place_is_another_series(changes: dict[str, Any]) -> None:
     rows = years({2022: RED, 2023: RED, 2024: RED})
     moved = [replace(one, **changes) if (one.provider, one.year) == ("A", 2023) else one for one in rows]
     assert triples(moved) == []
-    assert sum(one.flag is Flag.RED for one in flags_of(moved, RULE)) == 3
+    assert sum(one.flag is SurveyFlag.RED for one in flags_of(moved, RULE)) == 3
 
 
 @pytest.mark.parametrize("changes", [{"specialty": "Medicine"}, {"indicator": "Feedback"}])
 def test_another_specialty_or_indicator_is_another_series(changes: dict[str, Any]) -> None:
     rows = years({2022: RED, 2024: RED}) + [replace(one, **changes) for one in years({2023: RED})]
     assert triples(rows) == []
-    assert sum(one.flag is Flag.RED for one in flags_of(rows, RULE)) == 3
+    assert sum(one.flag is SurveyFlag.RED for one in flags_of(rows, RULE)) == 3
 
 
 def test_pink_is_not_red() -> None:
