@@ -147,8 +147,8 @@ def _quarter(ordered: Sequence[int], quarters: int) -> int:
 def apart(distance: Fraction, first: Fraction, second: Fraction, multiplier: Fraction) -> bool:
     """True if the intervals around two means do not even touch.
 
-    ``distance`` is that of the means, ``first`` and ``second`` their squared standard errors. Exactly whether
-    distance > multiplier·(√first + √second), without taking a root.
+    ``distance`` is that of the means, whichever is higher, ``first`` and ``second`` their squared standard errors.
+    Exactly whether |distance| > multiplier·(√first + √second), without taking a root.
     """
     rest = (distance / multiplier) ** 2 - first - second
     return rest > 0 and rest * rest > 4 * first * second
@@ -159,7 +159,7 @@ def flag_of(score: Score, benchmark: Benchmark, multiplier: Fraction) -> SurveyF
     low = score.mean < benchmark.lower_quartile
     if not low and score.mean <= benchmark.upper_quartile:
         return SurveyFlag.WHITE
-    outlier = apart(abs(score.mean - benchmark.mean), score.error, benchmark.error, multiplier)
+    outlier = apart(score.mean - benchmark.mean, score.error, benchmark.error, multiplier)
     if low:
         return SurveyFlag.RED if outlier else SurveyFlag.PINK
     return SurveyFlag.GREEN if outlier else SurveyFlag.LIGHT_GREEN

@@ -139,6 +139,6 @@ def _pairs(signs: Sequence[int]) -> list[int]:
     kept = [0] * len(signs)
     for first in range(len(signs)):
         for second in (first + 1, first + 2):
-            if second < len(signs) and signs[first] == signs[second] != 0 and len(signs) >= 3:
+            if second < len(signs) and signs[first] == signs[second] != 0:
                 kept[first] = kept[second] = signs[first]
     return kept
