@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from services.intelligence.api import concerns, imports, items, providers
+from services.intelligence.api import concerns, following_up, imports, items, providers
 
 router = APIRouter()
-for part in (providers, items, concerns, imports):
+for part in (providers, items, concerns, following_up, imports):
     router.include_router(part.router)

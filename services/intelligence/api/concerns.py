@@ -15,7 +15,9 @@ from services.intelligence.views.concerns import (
     CloseConcern,
     ConcernSummary,
     ConcernView,
+    CorrectConcern,
     LinkItems,
+    MergeConcern,
     RaiseConcern,
     RateConcern,
     ReopenConcern,
@@ -93,6 +95,21 @@ async def assess_concern(concern_id: UUID, body: AssessConcern, command: Managin
 async def rate_concern(concern_id: UUID, body: RateConcern, command: Confirming, expected: Expected) -> Response:
     """Confirm a category with its rationale; it may differ from the suggested one. `concern.rated` follows."""
     return await command.run(lambda work: commands.rate_concern(work, command.caller, concern_id, expected, body))
+
+
+@router.post("/concerns/{concern_id}/correction", summary="Correct the scope", response_model=ConcernView)
+async def correct_concern(concern_id: UUID, body: CorrectConcern, command: Managing, expected: Expected) -> Response:
+    """Put right where an open concern lies. `concern.corrected` follows."""
+    return await command.run(lambda work: commands.correct_concern(work, command.caller, concern_id, expected, body))
+
+
+@router.post("/concerns/{concern_id}/merger", summary="Merge another concern into it", response_model=ConcernView)
+async def merge_concern(concern_id: UUID, body: MergeConcern, command: Confirming, expected: Expected) -> Response:
+    """Let this concern go on for another one about the same provider, which is closed.
+
+    `concern.closed` about the other one and `concern.merged` about this one follow.
+    """
+    return await command.run(lambda work: commands.merge_concern(work, command.caller, concern_id, expected, body))
 
 
 @router.post("/concerns/{concern_id}/closure", summary="Close a concern", response_model=ConcernView)

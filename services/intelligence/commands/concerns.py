@@ -1,32 +1,33 @@
-"""Raising, assessing, rating, closing and reopening concerns."""
+"""Raising, assessing, rating, correcting, merging, closing and reopening concerns."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from uuid import UUID
 
+from services.intelligence.commands.changing import change, keep, locked
 from services.intelligence.commands.raising import NewConcern, raise_on_register, require_items, require_not_after
-from services.intelligence.commands.telling import tell
-from services.intelligence.domain.concern import Concern
+from services.intelligence.domain.concern import Concern, Scope
+from services.intelligence.domain.organisation import require_provider
 from services.intelligence.domain.rating import Rating
+from services.intelligence.domain.scope import require_standards
 from services.intelligence.queries import concern_view
-from services.intelligence.store import concerns, items, reporters, story
+from services.intelligence.store import concerns, items, organisations, reporters
 from services.intelligence.store.concerns import RatingRow
 from services.intelligence.views.concerns import (
     AssessConcern,
     CloseConcern,
+    CorrectConcern,
     LinkItems,
+    MergeConcern,
     RaiseConcern,
     RateConcern,
     ReopenConcern,
 )
 from shared.contracts.fields import EventData
 from shared.messaging.unit_of_work import UnitOfWork
-from shared.persistence import history
-from shared.persistence.history import Change
 from shared.security.callers import Caller
 from shared.web.commands import Answer
 from shared.web.etags import ExpectedVersion
-from shared.web.problems import NotFound
+from shared.web.problems import Unprocessable
 from shared.web.refusals import rules
 
 
@@ -57,28 +58,22 @@ async def link_items(
     work: UnitOfWork, caller: Caller, concern_id: UUID, expected: ExpectedVersion, body: LinkItems
 ) -> Answer:
     """Let a concern rest on more items of intelligence."""
-    concern = await _locked(work, concern_id, expected)
+    concern = await locked(work, concern_id, expected)
     with rules():
         await require_items(work, body.item_ids, concern.provider.ods_code)
     await items.link(work.connection, concern.id, body.item_ids)
-    linked = replace(concern, version=concern.version + 1)
-    await concerns.save(work.connection, linked)
-    await _record(work, caller, linked, "linked to intelligence", None)
-    return Answer(await concern_view(work.connection, linked), version=linked.version)
+    return await _kept(work, caller, concern, "linked to intelligence", None)
 
 
 async def assess_concern(
     work: UnitOfWork, caller: Caller, concern_id: UUID, expected: ExpectedVersion, body: AssessConcern
 ) -> Answer:
     """Note impact and likelihood and the category they suggest; it counts once a person confirms one."""
-    concern = await _locked(work, concern_id, expected)
-    assessed = replace(concern, version=concern.version + 1)
-    await concerns.save(work.connection, assessed)
+    concern = await locked(work, concern_id, expected)
     rating = Rating(body.impact, body.likelihood)
-    row = RatingRow(concern.id, assessed.version, rating, None, body.rationale, work.today, caller.subject)
+    row = RatingRow(concern.id, concern.version + 1, rating, None, body.rationale, work.today, caller.subject)
     await concerns.add_ratings(work.connection, [row])
-    await _record(work, caller, assessed, "assessed", body.rationale)
-    return Answer(await concern_view(work.connection, assessed), version=assessed.version)
+    return await _kept(work, caller, concern, "assessed", body.rationale)
 
 
 async def rate_concern(
@@ -86,14 +81,57 @@ async def rate_concern(
 ) -> Answer:
     """Confirm a category, with the rating and the rationale behind it."""
     rating = Rating(body.impact, body.likelihood)
+    before = await locked(work, concern_id, expected)
+    with rules():
+        rated, event = before.rate(rating, body.category, work.today, why=body.rationale)
+    row = RatingRow(rated.id, rated.version, rating, body.category, body.rationale, work.today, caller.subject)
+    await concerns.add_ratings(work.connection, [row])
+    await keep(work, caller.subject, before, rated, called="rated", reason=body.rationale, event=event)
+    return Answer(await concern_view(work.connection, rated), version=rated.version)
 
-    async def act(concern: Concern) -> tuple[Concern, EventData]:
-        rated, event = concern.rate(rating, body.category, work.today)
-        row = RatingRow(concern.id, rated.version, rating, body.category, body.rationale, work.today, caller.subject)
-        await concerns.add_ratings(work.connection, [row])
-        return rated, event
 
-    return await _change(work, caller, concern_id, expected, act, "rated", body.rationale)
+async def correct_concern(
+    work: UnitOfWork, caller: Caller, concern_id: UUID, expected: ExpectedVersion, body: CorrectConcern
+) -> Answer:
+    """Put right where a concern lies; what is left out stays as it is, and a site of null is none."""
+    before = await locked(work, concern_id, expected)
+    given = body.model_fields_set
+    scope = Scope(
+        site_code=body.site_code if "site_code" in given else before.site_code,
+        programme=body.programme or before.programme,
+        learner_group=body.learner_group or before.learner_group,
+        standards=before.standards,
+    )
+    if scope.site_code is not None:
+        codes = {before.provider.ods_code, scope.site_code}
+        register = await organisations.load(work.connection, codes)
+        with rules():
+            require_provider(register, before.provider.ods_code, scope.site_code, before.raised_on)
+    with rules():
+        if body.standards is not None:
+            scope = replace(scope, standards=tuple(require_standards(body.standards)))
+        after, event = before.correct(scope, work.today, why=body.rationale)
+    await keep(work, caller.subject, before, after, called="corrected", reason=body.rationale, event=event)
+    return Answer(await concern_view(work.connection, after), version=after.version)
+
+
+async def merge_concern(
+    work: UnitOfWork, caller: Caller, concern_id: UUID, expected: ExpectedVersion, body: MergeConcern
+) -> Answer:
+    """Merge another concern about the same provider into this one, which then rests on its intelligence too."""
+    found = await concerns.load_all_locked(work.connection, {concern_id, body.merged_concern_id})
+    before = await locked(work, concern_id, expected)
+    other = found.get(body.merged_concern_id)
+    if other is None:
+        reason = f"there is no concern {body.merged_concern_id}"
+        raise Unprocessable(f"merged_concern_id: {reason}.", errors=[("body.merged_concern_id", reason)])
+    with rules():
+        merged, closed = other.merge_into(before, work.today, why=body.rationale)
+        after, taken_over = before.take_over(other, work.today, why=body.rationale)
+    await items.link_all_of(work.connection, other.id, after.id)
+    await keep(work, caller.subject, other, merged, called="merged", reason=body.rationale, event=closed)
+    await keep(work, caller.subject, before, after, called="took over", reason=body.rationale, event=taken_over)
+    return Answer(await concern_view(work.connection, after), version=after.version)
 
 
 async def close_concern(
@@ -102,11 +140,11 @@ async def close_concern(
     """Close a concern on this office's register."""
     closed_on = body.closed_on or work.today
 
-    async def act(concern: Concern) -> tuple[Concern, EventData]:
+    def decide(concern: Concern) -> tuple[Concern, EventData]:
         require_not_after("closed_on", closed_on, work.today)
-        return concern.close(body.closure_reason, closed_on)
+        return concern.close(body.closure_reason, closed_on, why=body.rationale)
 
-    return await _change(work, caller, concern_id, expected, act, "closed", body.rationale)
+    return await change(work, caller, concern_id, expected, decide, called="closed", reason=body.rationale)
 
 
 async def reopen_concern(
@@ -114,41 +152,14 @@ async def reopen_concern(
 ) -> Answer:
     """Open a closed concern again."""
 
-    async def act(concern: Concern) -> tuple[Concern, EventData]:
-        return concern.reopen(work.today)
+    def decide(concern: Concern) -> tuple[Concern, EventData]:
+        return concern.reopen(work.today, why=body.rationale)
 
-    return await _change(work, caller, concern_id, expected, act, "reopened", body.rationale)
-
-
-async def _change(
-    work: UnitOfWork,
-    caller: Caller,
-    concern_id: UUID,
-    expected: ExpectedVersion,
-    act: Callable[[Concern], Awaitable[tuple[Concern, EventData]]],
-    change: str,
-    reason: str,
-) -> Answer:
-    """What every change that others hear of has in common."""
-    concern = await _locked(work, concern_id, expected)
-    with rules():
-        changed, event = await act(concern)
-    await concerns.save(work.connection, changed)
-    await _record(work, caller, changed, change, reason)
-    await story.add(work.connection, [tell(work, changed, event)])
-    return Answer(await concern_view(work.connection, changed), version=changed.version)
+    return await change(work, caller, concern_id, expected, decide, called="reopened", reason=body.rationale)
 
 
-async def _locked(work: UnitOfWork, concern_id: UUID, expected: ExpectedVersion) -> Concern:
-    concern = await concerns.load_locked(work.connection, concern_id)
-    if concern is None:
-        raise NotFound(f"There is no concern {concern_id}.")
-    expected.require(concern.version)
-    return concern
-
-
-async def _record(work: UnitOfWork, caller: Caller, concern: Concern, change: str, reason: str | None) -> None:
-    await history.record(
-        work.connection,
-        [Change("concern", str(concern.id), concern.version, work.now, caller.subject, change, reason)],
-    )
+async def _kept(work: UnitOfWork, caller: Caller, before: Concern, called: str, reason: str | None) -> Answer:
+    """Keep a change that moves no machine and that nobody else is told of."""
+    after = replace(before, version=before.version + 1)
+    await keep(work, caller.subject, before, after, called=called, reason=reason, event=None)
+    return Answer(await concern_view(work.connection, after), version=after.version)

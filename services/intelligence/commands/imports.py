@@ -14,6 +14,7 @@ from services.intelligence.domain.organisation import Organisation, require_prov
 from services.intelligence.domain.rating import Rating
 from services.intelligence.domain.register import ConcernRow, ProviderRow, ReadRow, RowProblem
 from services.intelligence.domain.scope import require_standards
+from services.intelligence.domain.standing import Life
 from services.intelligence.store import concerns, organisations, story
 from services.intelligence.store.concerns import ImportedConcern, RatingRow
 from services.intelligence.store.story import Chapter
@@ -27,6 +28,9 @@ from shared.rules import RuleBroken
 from shared.security.callers import Caller
 from shared.web.commands import Answer
 from shared.web.problems import Unprocessable
+
+#: Why an imported concern is closed: its register says no more than the reason's code.
+_AS_IMPORTED = "as the imported register says"
 
 
 async def import_providers(work: UnitOfWork, caller: Caller, text: str, skipped: int) -> Answer:
@@ -106,7 +110,7 @@ async def _bring_up_to_date(work: UnitOfWork, caller: Caller, imported: Sequence
         changed(concern, "imported")
         if row.confirmed is not None and row.impact and row.likelihood and row.rated_on and row.rationale:
             rating = Rating(row.impact, row.likelihood)
-            concern, rated = concern.rate(rating, row.confirmed, row.rated_on, Origin.IMPORTED)
+            concern, rated = concern.rate(rating, row.confirmed, row.rated_on, Origin.IMPORTED, why=row.rationale)
             ratings.append(
                 RatingRow(
                     concern.id, concern.version, rating, row.confirmed, row.rationale, row.rated_on, caller.subject
@@ -115,7 +119,7 @@ async def _bring_up_to_date(work: UnitOfWork, caller: Caller, imported: Sequence
             chapters.append(tell(work, concern, rated))
             changed(concern, "rated")
         if row.closure_reason is not None and row.closed_on is not None:
-            concern, closed = concern.close(row.closure_reason, row.closed_on, Origin.IMPORTED)
+            concern, closed = concern.close(row.closure_reason, row.closed_on, Origin.IMPORTED, why=_AS_IMPORTED)
             chapters.append(tell(work, concern, closed))
             changed(concern, "closed")
     await concerns.add_ratings(work.connection, ratings)
@@ -145,17 +149,16 @@ def _concern(row: ConcernRow, known: Mapping[str, Organisation], today: date) ->
         summary=row.summary,
         action=row.action,
     )
-    if row.confirmed is not None and row.impact and row.likelihood and row.rated_on:
-        concern, _ = concern.rate(Rating(row.impact, row.likelihood), row.confirmed, row.rated_on)
+    if row.confirmed is not None and row.impact and row.likelihood and row.rated_on and row.rationale:
+        rating = Rating(row.impact, row.likelihood)
+        concern, _ = concern.rate(rating, row.confirmed, row.rated_on, Origin.IMPORTED, why=row.rationale)
     if row.closure_reason is not None and row.closed_on is not None:
-        concern, _ = concern.close(row.closure_reason, row.closed_on)
+        concern, _ = concern.close(row.closure_reason, row.closed_on, Origin.IMPORTED, why=_AS_IMPORTED)
     return concern
 
 
 def _as_raised(concern: Concern) -> Concern:
-    return replace(
-        concern, status=type(concern.status).OPEN, category=None, closed_on=None, closure_reason=None, version=1
-    )
+    return replace(concern, life=Life(), version=1)
 
 
 def _imported(row: ConcernRow, concern: Concern) -> ImportedConcern:

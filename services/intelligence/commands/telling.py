@@ -11,12 +11,13 @@ from shared.messaging.unit_of_work import UnitOfWork
 def tell(work: UnitOfWork, concern: Concern, data: EventData) -> Chapter:
     """Emit an event about a concern; returns the chapter of its story that tells of it."""
     event_id = work.emit(data, key=concern.provider.ods_code, correlation_id=concern.id)
+    spec = by_model(type(data))
     return Chapter(
         concern_id=concern.id,
         event_id=event_id,
-        type=by_model(type(data)).type,
+        type=spec.type,
         source=work.source,
-        subject=str(concern.id),
+        subject=str(getattr(data, spec.subject_field)),
         occurred_at=work.now,
         summary=sentence(data),
     )

@@ -58,6 +58,7 @@ class Command(StrEnum):
 
     RATE = "rate"
     CORRECT = "correct"
+    TAKE_OVER = "take_over"
     CLOSE = "close"
     MERGE = "merge"
     REOPEN = "reopen"
@@ -180,6 +181,7 @@ CONCERN: "Machine[Stage, Life]" = Machine(
     transitions=[
         Transition(C.RATE, OPEN, Stage.RATED),
         Transition(C.CORRECT, OPEN, None),
+        Transition(C.TAKE_OVER, OPEN, None),
         Transition(C.CLOSE, OPEN, Stage.CLOSED, [_training_runs, _off_the_regional_register]),
         Transition(C.MERGE, OPEN, Stage.MERGED, [_training_runs, _off_all_registers]),
         Transition(C.REOPEN, [Stage.CLOSED], Stage.REOPENED),
@@ -258,4 +260,3 @@ MACHINES = {
     "exit condition": CONDITION,
     "training": TRAINING,
 }
-

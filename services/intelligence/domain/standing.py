@@ -10,7 +10,7 @@ from services.intelligence.domain import life as machines
 from services.intelligence.domain.life import CheckState, Command, Stage, TrainingState, is_unsettled
 from shared.contracts.concerns import ClosureReason, ExitConditionOwner, ExitConditionState, Register, RegisterState
 from shared.contracts.fields import Category
-from shared.contracts.training import RestorationReason, SuspensionReason, TrainingBasis
+from shared.contracts.training import SuspensionReason, TrainingBasis
 from shared.rules import NotInThisState, RuleBroken
 
 #: Most exit conditions of one concern, settled ones among them: more could not be followed up.
@@ -125,6 +125,10 @@ class Life:
         """Put its scope right; the state stays."""
         return replace(self, stage=machines.CONCERN.move(self.stage, Command.CORRECT, self, why))
 
+    def take_over(self, why: str) -> "Life":
+        """Go on in the place of another concern, or of a proposal; the state stays."""
+        return replace(self, stage=machines.CONCERN.move(self.stage, Command.TAKE_OVER, self, why))
+
     def close(self, reason: ClosureReason, on: date, why: str) -> "Life":
         """Close it on this office's register. The national register and enhanced monitoring may go on."""
         stage = machines.CONCERN.move(self.stage, Command.CLOSE, self, why)
@@ -235,8 +239,8 @@ class Life:
         machines.TRAINING.move(self.training, Command.SUSPEND_TRAINING, self, why)
         return replace(self, suspension=suspension)
 
-    def restore_training(self, reason: RestorationReason, on: date, why: str) -> "Life":
-        """End the suspension. ``reason`` is for whoever is told; it decides nothing here."""
+    def restore_training(self, on: date, why: str) -> "Life":
+        """End the suspension."""
         machines.TRAINING.move(self.training, Command.RESTORE_TRAINING, self, why)
         if self.suspension is not None:
             _require_not_before("restored_on", on, self.suspension.suspended_on)

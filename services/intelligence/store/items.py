@@ -103,6 +103,17 @@ async def link(connection: Connection, concern_id: UUID, item_ids: Collection[UU
     )
 
 
+async def link_all_of(connection: Connection, merged_id: UUID, concern_id: UUID) -> None:
+    """Let a concern rest on all that another one rests on; the other one's links stay."""
+    await connection.execute(
+        """
+        insert into concern_items (concern_id, item_id) select $2, item_id from concern_items where concern_id = $1
+        on conflict do nothing""",
+        merged_id,
+        concern_id,
+    )
+
+
 async def page(
     connection: Connection, *, provider: str | None, source_kind: SourceKind | None, after: UUID | None, limit: int
 ) -> list[Item]:

@@ -7,10 +7,12 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from services.intelligence.domain.concern import Status
+from services.intelligence.domain.life import Stage, TrainingState
 from services.intelligence.views.bodies import Body, Standards
+from services.intelligence.views.following_up import ExitConditionView, RegisterView, SuspensionView
 from services.intelligence.views.items import ItemView
 from services.intelligence.views.reporters import Reporter
-from shared.contracts.concerns import ClosureReason
+from shared.contracts.concerns import ClosureReason, Overseer
 from shared.contracts.fields import Category, Day, Line, OdsCode, Origin, Prose, ProviderRef, RiskBand
 from shared.reference.kinds import LearnerGroup, SourceKind
 from shared.web.changes import ChangeView
@@ -71,6 +73,27 @@ class CloseConcern(Body):
     rationale: Prose = Field(description="What shows it.", examples=["The follow-up visit found the standard met."])
 
 
+class CorrectConcern(Body):
+    """What of a concern's scope had been entered wrongly. What is left out stays as it is."""
+
+    site_code: OdsCode | None = Field(
+        default=None, description="Site; null if it is about no one site.", examples=["FICTHT001A"]
+    )
+    programme: Line | None = Field(default=None, description="Specialty or programme.", examples=["Urology"])
+    learner_group: LearnerGroup | None = Field(default=None, description="Learners concerned.", examples=["medical"])
+    standards: Standards | None = Field(
+        default=None, description="Standards that may not be met, all of them.", examples=[["1.1"]]
+    )
+    rationale: Prose = Field(description="Why.", examples=["The report was about the other site."])
+
+
+class MergeConcern(Body):
+    """Another concern that this one goes on for."""
+
+    merged_concern_id: UUID = Field(description="The other one, about the same provider. It is closed by this.")
+    rationale: Prose = Field(description="Why they are one.", examples=["Both are about the same rota."])
+
+
 class ReopenConcern(Body):
     """Why a closed concern is opened again."""
 
@@ -120,15 +143,23 @@ class ConcernSummary(BaseModel):
     summary: str = Field(description="What it is.")
     action: str | None = Field(description="What is being done.")
     status: Status = Field(description="Open or closed.")
+    stage: Stage = Field(description="Where it is in its life.")
+    merged_into: UUID | None = Field(description="The concern that goes on in its place, if it was merged.")
     category: Category | None = Field(description="Last confirmed category.")
     closed_on: date | None = Field(description="Day of closure.")
     closure_reason: ClosureReason | None = Field(description="Why it was closed.")
+    marked_for: list[Overseer] = Field(description="Who beyond the office is to hear of it, as it is significant.")
+    significant_since: date | None = Field(description="First day of a category that is significant, while it is.")
+    registers: list[RegisterView] = Field(description="How it stands in each of the three registers.")
+    training: TrainingState = Field(description="Whether training goes on where it lies.")
     version: int = Field(description="Version, as in the ETag.")
 
 
 class ConcernView(ConcernSummary):
     """A concern and its whole story."""
 
+    exit_conditions: list[ExitConditionView] = Field(description="Conditions for leaving registers, oldest first.")
+    suspensions: list[SuspensionView] = Field(description="Suspensions of training, oldest first.")
     ratings: list[RatingView] = Field(description="All assessments, oldest first.")
     items: list[ItemView] = Field(description="Intelligence it rests on, oldest first.")
     story: list[ChapterView] = Field(description="The events about it, from all services, oldest first.")
