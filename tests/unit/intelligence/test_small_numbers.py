@@ -1,0 +1,155 @@
+"""No row of a survey about one or two people keeps its numbers, nor any from which they would follow."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from itertools import combinations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.intelligence.domain.small_numbers import LEAST, SurveyCount, SurveyRow, is_small, withheld
+
+SITES = ("A", "B", "C")
+SPECIALTIES = ("Surgery", "Medicine")
+
+
+def row(site: str = "", specialty: str = "Surgery", *, indicator: str = "Handover", year: int = 2024) -> SurveyRow:
+    return SurveyRow("FICTHT001", site, specialty, indicator, year)
+
+
+def sites_of(rows: frozenset[SurveyRow]) -> set[str]:
+    return {one.site for one in rows}
+
+
+@pytest.mark.parametrize(("respondents", "expected"), [(0, False), (1, True), (2, True), (3, False)])
+def test_one_and_two_are_withheld_nought_and_three_are_not(respondents: int, expected: bool) -> None:
+    assert (row() in withheld([SurveyCount(row(), respondents)])) is expected
+
+
+def test_the_total_over_a_withheld_site_is_withheld_and_its_other_sites_are_not() -> None:
+    found = withheld([SurveyCount(row(), 10), SurveyCount(row("A"), 8), SurveyCount(row("B"), 2)])
+    assert sites_of(found) == {"", "B"}
+
+
+def test_a_total_whose_rows_leave_two_over_is_withheld_because_a_publisher_left_them_out() -> None:
+    assert sites_of(withheld([SurveyCount(row(), 10), SurveyCount(row("A"), 8)])) == {""}
+    assert withheld([SurveyCount(row(), 10), SurveyCount(row("A"), 7)]) == frozenset()
+    assert withheld([SurveyCount(row(), 10), SurveyCount(row("A"), 10)]) == frozenset()
+
+
+@pytest.mark.parametrize("name", ["All", "all specialties", " TOTAL "])
+def test_a_row_of_all_specialties_is_a_total_too_at_its_site_and_at_the_provider(name: str) -> None:
+    counts = [
+        SurveyCount(row("", name), 30),
+        SurveyCount(row("A", name), 15),
+        SurveyCount(row("A", "Surgery"), 13),
+        SurveyCount(row("A", "Medicine"), 2),
+        SurveyCount(row("B", name), 15),
+        SurveyCount(row("B", "Surgery"), 15),
+    ]
+    assert withheld(counts) == {row("", name), row("A", name), row("A", "Medicine")}
+
+
+def test_a_row_of_all_specialties_that_is_not_their_sum_is_withheld_where_there_are_sites() -> None:
+    counts = [
+        SurveyCount(row("", "All"), 20),
+        SurveyCount(row("A", "All"), 10),
+        SurveyCount(row("A", "Surgery"), 10),
+        SurveyCount(row("B", "Surgery"), 8),
+    ]
+    assert withheld(counts) == {row("", "All")}
+    no_sites = [SurveyCount(row("", "All"), 20), SurveyCount(row("", "Surgery"), 13)]
+    assert withheld(no_sites) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "expected"), [(12, 11, True), (12, 10, True), (12, 9, False), (12, 12, False)]
+)
+def test_a_correction_by_one_or_two_withholds_the_row_and_its_total(now: int, before: int, expected: bool) -> None:
+    counts = [SurveyCount(row(), 30), SurveyCount(row("A"), now, (before,)), SurveyCount(row("B"), 18)]
+    assert sites_of(withheld(counts)) == ({"", "A"} if expected else set())
+
+
+def test_rows_of_another_provider_indicator_or_year_have_nothing_to_do_with_each_other() -> None:
+    small = SurveyCount(row("B"), 2)
+    others = [
+        SurveyCount(row(indicator="Teamwork"), 10),
+        SurveyCount(row(year=2023), 10),
+        SurveyCount(SurveyRow("FICTHT002", "", "Surgery", "Handover", 2024), 10),
+    ]
+    assert withheld([small, *others]) == {small.row}
+
+
+@st.composite
+def surveys(draw: st.DrawFn) -> list[SurveyCount]:
+    """Rows by site and specialty with all their totals; a publisher may have left out some."""
+    parts = {(site, specialty): draw(st.integers(0, 6)) for site in SITES for specialty in SPECIALTIES}
+    rows = {row(site, specialty): n for (site, specialty), n in parts.items()}
+    for site in SITES:
+        rows[row(site, "All")] = sum(n for (at, _), n in parts.items() if at == site)
+    for specialty in SPECIALTIES:
+        rows[row("", specialty)] = sum(n for (_, of), n in parts.items() if of == specialty)
+    rows[row("", "All")] = sum(parts.values())
+    left_out = draw(st.sets(st.sampled_from(sorted(rows)), max_size=4))
+    return [SurveyCount(one, n) for one, n in rows.items() if one not in left_out]
+
+
+def leaves(one: SurveyRow) -> frozenset[tuple[str, str]]:
+    """The smallest parts that a row sums up."""
+    return frozenset(
+        (site, specialty)
+        for site in SITES
+        for specialty in SPECIALTIES
+        if one.site in ("", site) and one.specialty in ("All", specialty)
+    )
+
+
+def in_span(wanted: Sequence[int], known: Sequence[Sequence[int]]) -> list[Fraction] | None:
+    """The factors by which known vectors add up to a wanted one, found by elimination; None if they cannot."""
+    matrix = [[Fraction(vector[place]) for vector in known] + [Fraction(wanted[place])] for place in range(len(wanted))]
+    pivots: list[int] = []
+    for column in range(len(known)):
+        lead = next((n for n in range(len(pivots), len(matrix)) if matrix[n][column]), None)
+        if lead is None:
+            continue
+        at = len(pivots)
+        matrix[at], matrix[lead] = matrix[lead], matrix[at]
+        matrix[at] = [value / matrix[at][column] for value in matrix[at]]
+        for n, line in enumerate(matrix):
+            if n != at and line[column]:
+                matrix[n] = [a - line[column] * b for a, b in zip(line, matrix[at], strict=True)]
+        pivots.append(column)
+    if any(line[-1] for line in matrix[len(pivots) :]):
+        return None
+    factors = [Fraction(0)] * len(known)
+    for at, column in enumerate(pivots):
+        factors[column] = matrix[at][-1]
+    return factors
+
+
+@given(surveys())
+def test_no_part_and_no_sum_of_parts_of_one_or_two_follows_by_linear_algebra(counts: list[SurveyCount]) -> None:
+    """The attacker knows how rows add up and solves for every sum of parts: none of them may be one or two."""
+    hidden = withheld(counts)
+    shown = [count for count in counts if count.row not in hidden]
+    parts = [(site, specialty) for site in SITES for specialty in SPECIALTIES]
+    vectors = [[int(part in leaves(count.row)) for part in parts] for count in shown]
+    for size in range(1, len(parts) + 1):
+        for chosen in combinations(parts, size):
+            factors = in_span([int(part in chosen) for part in parts], vectors)
+            if factors is not None:
+                number = sum(f * count.respondents for f, count in zip(factors, shown, strict=True))
+                assert not is_small(int(number)), (chosen, number)
+
+
+@given(surveys())
+def test_a_shown_row_has_three_respondents_at_least_or_none(counts: list[SurveyCount]) -> None:
+    hidden = withheld(counts)
+    assert all(count.respondents >= LEAST or not count.respondents for count in counts if count.row not in hidden)
+
+
+@given(surveys())
+def test_without_small_numbers_only_totals_that_are_no_sums_are_withheld(counts: list[SurveyCount]) -> None:
+    tripled = [SurveyCount(count.row, count.respondents * 3) for count in counts]
+    assert all(one.specialty == "All" for one in withheld(tripled))
