@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from services.intelligence.api import concerns, following_up, imports, items, providers
+from services.intelligence.api import concerns, following_up, imports, items, providers, volumes
 
 router = APIRouter()
-for part in (providers, items, concerns, following_up, imports):
+for part in (providers, items, concerns, following_up, volumes, imports):
     router.include_router(part.router)

@@ -3,12 +3,12 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Response
 
 from services.intelligence import queries
+from services.intelligence.api.searching import Searching
 from services.intelligence.commands import concerns as commands
 from services.intelligence.commands import reporters
-from services.intelligence.domain.concern import Status
 from services.intelligence.store import concerns
 from services.intelligence.views.concerns import (
     AssessConcern,
@@ -23,7 +23,6 @@ from services.intelligence.views.concerns import (
     ReopenConcern,
 )
 from services.intelligence.views.reporters import ReporterAccess, ReporterErased, ReporterView
-from shared.contracts.fields import Category, Line, OdsCode
 from shared.security.roles import Permission
 from shared.web.callers import allowed
 from shared.web.commands import Command, command
@@ -49,23 +48,12 @@ async def raise_concern(body: RaiseConcern, command: Managing) -> Response:
 @router.get("/concerns", summary="List concerns", dependencies=[Depends(allowed(Permission.READ))])
 async def list_concerns(
     connection: Reading,
-    provider: Annotated[OdsCode | None, Query(description="Only about this provider.")] = None,
-    status: Annotated[Status | None, Query(description="Only open or closed ones.")] = None,
-    category: Annotated[Category | None, Query(description="Only of this confirmed category.")] = None,
-    reference: Annotated[Line | None, Query(description="Only the one with this reference.")] = None,
+    search: Searching,
     limit: Limit = 50,
     cursor: CursorText = None,
 ) -> Page[ConcernSummary]:
-    """Concerns in the order they came onto the register."""
-    found = await concerns.page(
-        connection,
-        provider=provider,
-        status=status,
-        category=category,
-        reference=reference,
-        after=_cursor.read(cursor),
-        limit=limit + 1,
-    )
+    """Concerns in the order they came onto the register: all, or those of a scope."""
+    found = await concerns.page(connection, search, after=_cursor.read(cursor), limit=limit + 1)
     return _cursor.page([queries.summary(concern) for concern in found], limit, lambda concern: concern.id)
 
 

@@ -85,6 +85,13 @@ def years(kind: YearKind, first_day: date, today: date) -> list[Year]:
     return [make(first) for first in range(of(first_day).first_year, of(today).first_year)]
 
 
+def years_of(kind: YearKind, release: Release) -> list[Year]:
+    """The years that a release counts, oldest first."""
+    of = FinancialYear.of if kind is YearKind.FINANCIAL else TrainingYear.of
+    found = {of(one.day) for one in release.sizes if one.first is not None}
+    return sorted(year for year in found if Set("significant", year.end, year.start) in release.sizes)
+
+
 def counts(first_day: date, today: date) -> list[Count[Set]]:
     """What is counted of all years that are over, in the order of publishing.
 

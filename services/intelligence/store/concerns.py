@@ -15,7 +15,7 @@ from services.intelligence.domain.rating import Rating
 from services.intelligence.domain.standing import Life
 from services.intelligence.store import concern_life
 from services.intelligence.store.concern_life import FollowUp
-from shared.contracts.concerns import ClosureReason
+from shared.contracts.concerns import ClosureReason, Register
 from shared.contracts.fields import Category, Origin
 from shared.persistence.pool import Connection
 from shared.reference.kinds import LearnerGroup, ProviderKind, SourceKind
@@ -47,6 +47,24 @@ class ImportedConcern:
     register_origin: str
     citation: str | None
     row: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Which concerns are asked for, by the parts of their scope; None: whichever."""
+
+    provider: str | None = None
+    site: str | None = None
+    programme: str | None = None
+    learner_group: LearnerGroup | None = None
+    standard: str | None = None
+    source_kind: SourceKind | None = None
+    status: Status | None = None
+    category: Category | None = None
+    raised_from: date | None = None
+    raised_to: date | None = None
+    register: Register | None = None
+    reference: str | None = None
 
 
 async def _concerns(connection: Connection, rows: Sequence[asyncpg.Record]) -> list[Concern]:
@@ -210,27 +228,31 @@ async def save(connection: Connection, before: Concern, after: Concern) -> None:
     await concern_life.save(connection, after.id, before.life, life)
 
 
-async def page(
-    connection: Connection,
-    *,
-    provider: str | None,
-    status: Status | None,
-    category: Category | None,
-    reference: str | None,
-    after: UUID | None,
-    limit: int,
-) -> list[Concern]:
-    """Up to ``limit`` concerns in the order they came onto the register, beginning after one."""
+async def page(connection: Connection, search: Search, *, after: UUID | None, limit: int) -> list[Concern]:
+    """Up to ``limit`` concerns of a scope in the order they came onto the register, beginning after one."""
     rows = await connection.fetch(
         f"""{_SELECT}
-        where ($1::text is null or c.provider_code = $1) and ($2::text is null or c.status = $2)
-          and ($3::int is null or c.category = $3) and ($4::text is null or c.reference = $4)
-          and ($5::uuid is null or c.id > $5)
-        order by c.id limit $6""",
-        provider,
-        status.value if status else None,
-        None if category is None else category.value,
-        reference,
+        where ($1::text is null or c.provider_code = $1) and ($2::text is null or c.site_code = $2)
+          and ($3::text is null or lower(c.programme) = lower($3)) and ($4::text is null or c.learner_group = $4)
+          and ($5::text is null or $5 = any(c.standards)) and ($6::text is null or c.source_kind = $6)
+          and ($7::text is null or c.status = $7) and ($8::int is null or c.category = $8)
+          and ($9::date is null or c.raised_on >= $9) and ($10::date is null or c.raised_on <= $10)
+          and ($11::text is null or exists (
+              select from concern_registers r where r.concern_id = c.id and r.register = $11 and r.state <> 'off'))
+          and ($12::text is null or c.reference = $12) and ($13::uuid is null or c.id > $13)
+        order by c.id limit $14""",
+        search.provider,
+        search.site,
+        search.programme,
+        search.learner_group.value if search.learner_group else None,
+        search.standard,
+        search.source_kind.value if search.source_kind else None,
+        search.status.value if search.status else None,
+        None if search.category is None else search.category.value,
+        search.raised_from,
+        search.raised_to,
+        search.register.value if search.register else None,
+        search.reference,
         after,
         limit,
     )
