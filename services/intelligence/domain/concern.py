@@ -215,6 +215,17 @@ class Concern:
         )
         return self.moved(self.life.take_over(why)), event
 
+    def take_over_proposal(self, proposal_id: UUID, on: date, *, why: str) -> tuple["Concern", ConcernMerged]:
+        """Go on for a proposed concern too. Raises NotInThisState if this one is closed."""
+        event = ConcernMerged(
+            concern_id=self.id,
+            reference=self.reference,
+            provider=self.provider.ref,
+            proposal_id=proposal_id,
+            merged_on=on,
+        )
+        return self.moved(self.life.take_over(why)), event
+
     def reopen(self, on: date, *, why: str) -> tuple["Concern", ConcernReopened]:
         """Open it again; its category stays until it is rated anew. Raises NotInThisState unless it is closed.
 
