@@ -40,7 +40,7 @@ class RowSource(Generic[R]):
         self.required = required
         self._model = model
 
-    def prepare(self, piece: Piece) -> CheckedRows[R]:
+    def prepare(self, piece: Piece, file: ImportFile) -> CheckedRows[R]:
         """Check the rows of a piece."""
         good, problems = models(piece, self._model, self.mapping)
         return CheckedRows(good, problems, dict(piece.names))

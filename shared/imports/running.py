@@ -61,7 +61,7 @@ class Source(Protocol[P]):
     #: Whether rows refused once may be taken later, as what they rest on was put right.
     tries_again: bool
 
-    def prepare(self, piece: Piece) -> P:
+    def prepare(self, piece: Piece, file: ImportFile) -> P:
         """Check the rows of a piece. Runs in a thread, and touches nothing but the piece."""
         ...
 
@@ -157,7 +157,7 @@ class _Import(Generic[P]):
     def _pieces(self, opened: BinaryIO, file: ImportFile) -> Iterator[tuple[Piece, P]]:
         wanted = Wanted(self._source.mapping, self._source.required)
         found = reading.pieces(opened, wanted, size=self._source.piece_records, skip=file.rows_read)
-        return ((piece, self._source.prepare(piece)) for piece in found)
+        return ((piece, self._source.prepare(piece, file)) for piece in found)
 
     async def _begin_again(self, file: ImportFile) -> ImportFile:
         """The same file with its rows to be gone through again: what was good is there already."""
