@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from services.intelligence.api import concerns, following_up, imports, items, providers, volumes
+from services.intelligence.api import concerns, following_up, imports, items, proposals, providers, reports, volumes
 
 router = APIRouter()
-for part in (providers, items, concerns, following_up, volumes, imports):
+for part in (providers, items, reports, proposals, concerns, following_up, volumes, imports):
     router.include_router(part.router)

@@ -10,6 +10,7 @@ from services.intelligence.api.searching import Searching
 from services.intelligence.commands import concerns as commands
 from services.intelligence.commands import reporters
 from services.intelligence.store import concerns
+from services.intelligence.store.reporters import Raised
 from services.intelligence.views.concerns import (
     AssessConcern,
     CloseConcern,
@@ -116,12 +117,12 @@ async def reopen_concern(concern_id: UUID, body: ReopenConcern, command: Confirm
 async def see_reporter(concern_id: UUID, body: ReporterAccess, command: SeeingReporter) -> Response:
     """Who raised a concern. Each look is logged with its reason, so this is a command, not a query."""
     return await command.run(
-        lambda work: reporters.see_reporter(work, command.caller, concern_id, body),
-        again=lambda work, _: reporters.see_reporter(work, command.caller, concern_id, body),
+        lambda work: reporters.see_reporter(work, command.caller, Raised(concern_id), body),
+        again=lambda work, _: reporters.see_reporter(work, command.caller, Raised(concern_id), body),
     )
 
 
 @router.post("/concerns/{concern_id}/reporter/erasure", summary="Erase who raised it", response_model=ReporterErased)
 async def erase_reporter(concern_id: UUID, body: ReporterAccess, command: SeeingReporter) -> Response:
     """Forget for good who raised a concern. The erasure is logged; the concern stays."""
-    return await command.run(lambda work: reporters.erase_reporter(work, command.caller, concern_id, body))
+    return await command.run(lambda work: reporters.erase_reporter(work, command.caller, Raised(concern_id), body))

@@ -12,6 +12,7 @@ from services.intelligence.domain.scope import require_standards
 from services.intelligence.queries import concern_view
 from services.intelligence.store import concerns, items, organisations, reporters
 from services.intelligence.store.concerns import RatingRow
+from services.intelligence.store.reporters import Raised
 from services.intelligence.views.concerns import (
     AssessConcern,
     CloseConcern,
@@ -49,7 +50,7 @@ async def raise_concern(work: UnitOfWork, caller: Caller, body: RaiseConcern) ->
     with rules():
         concern = await raise_on_register(work, caller.subject, new)
     if body.reporter is not None:
-        await reporters.add(work.connection, concern.id, body.reporter.name, body.reporter.contact)
+        await reporters.add(work.connection, Raised(concern.id), body.reporter.name, body.reporter.contact)
     view = await concern_view(work.connection, concern)
     return Answer(view, 201, version=concern.version, location=f"/concerns/{concern.id}")
 

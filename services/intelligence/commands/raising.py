@@ -1,7 +1,7 @@
 """Putting a concern on the register: by a person, from a proposal, or at once as the policy says."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from uuid import UUID
 
@@ -36,6 +36,7 @@ class NewConcern:
     summary: str
     action: str | None
     item_ids: Sequence[UUID] = ()
+    id: UUID = field(default_factory=uuid7)
     proposal_id: UUID | None = None
     #: Version of the policy by which it is raised at once, if no person decided on it.
     raised_by_policy: str | None = None
@@ -54,7 +55,7 @@ async def raise_on_register(work: UnitOfWork, actor: str, new: NewConcern, reaso
         require_not_after("source_date", new.source_date, new.raised_on)
     await require_items(work, new.item_ids, new.provider_code)
     concern = Concern(
-        id=uuid7(),
+        id=new.id,
         reference=await concerns.next_reference(work.connection, new.raised_on.year),
         origin=Origin.REPORTED,
         provider=provider,

@@ -99,6 +99,13 @@ def closeness(one: Scope, other: Scope) -> Closeness | None:
     return Closeness.SAME_PROGRAMME if same_programme and not open_programme else None
 
 
+def survey_of(report_type: str) -> tuple[SourceKind, str]:
+    """The kind of source a report of survey results is, and the survey's own name: ``nts-provider`` is of ``nts``."""
+    name = report_type.partition("-")[0].lower()
+    kind = {"nts": SourceKind.NTS, "nets": SourceKind.NETS}.get(name, SourceKind.OTHER)
+    return kind, name
+
+
 def programme_key(programme: str | None) -> str:
     """The same for two programmes that differ only in how they are written: case and spaces."""
     return " ".join((programme or "").split()).casefold()

@@ -59,8 +59,8 @@ async def add(connection: Connection, item: Item) -> None:
     await connection.execute(
         """
         insert into intelligence_items (id, provider_code, site_code, programme, learner_group, standards,
-                                        source_kind, source_date, summary, recorded_at)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)""",
+                                        source_kind, source_date, summary, recorded_at, theme, tendency)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)""",
         item.id,
         item.provider_code,
         item.site_code,
@@ -71,6 +71,8 @@ async def add(connection: Connection, item: Item) -> None:
         item.source_date,
         item.summary,
         item.recorded_at,
+        item.theme,
+        item.tendency,
     )
 
 

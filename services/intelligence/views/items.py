@@ -1,10 +1,10 @@
 """Items of intelligence as they are taken and answered."""
 
 from datetime import date, datetime
-from typing import Self
+from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StringConstraints
 
 from services.intelligence.store.items import Item
 from services.intelligence.views.bodies import Body, Standards
@@ -24,6 +24,12 @@ class RecordItem(Body):
     source_date: Day = Field(description="Day of the source.", examples=["2024-05-02"])
     summary: Prose = Field(
         description="What was heard. Stays in this service.", examples=["Three red flags for clinical supervision."]
+    )
+    theme: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,59}$")] | None = Field(
+        default=None, description="What it is about: the policy knows `patient_safety`.", examples=["patient_safety"]
+    )
+    tendency: Tendency = Field(
+        default=Tendency.ADVERSE, description="Which way it points: only what is adverse is a signal to the policy."
     )
 
 
