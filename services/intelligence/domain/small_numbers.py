@@ -22,6 +22,11 @@ def is_small(number: int) -> bool:
     return 0 < abs(number) < LEAST
 
 
+def in_tens(number: int) -> int:
+    """A number rounded down to the ten below: for figures that anybody may watch as they change, one by one."""
+    return number // 10 * 10
+
+
 class SurveyRow(NamedTuple):
     """What a row of a survey is about. ``site`` is empty for the provider as a whole."""
 

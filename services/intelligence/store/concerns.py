@@ -259,10 +259,9 @@ async def page(connection: Connection, search: Search, *, after: UUID | None, li
     return await _concerns(connection, rows)
 
 
-async def count_open(connection: Connection) -> dict[int | None, int]:
-    """Open concerns by confirmed category."""
-    rows = await connection.fetch("select category, count(*) from concerns where status = 'open' group by category")
-    return {row["category"]: row["count"] for row in rows}
+async def count_open(connection: Connection) -> int:
+    """How many concerns are open."""
+    return await connection.fetchval("select count(*) from concerns where status = 'open'")
 
 
 async def add_ratings(connection: Connection, ratings: Sequence[RatingRow]) -> None:
