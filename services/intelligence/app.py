@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from services.intelligence import api, metrics, reactions
+from services.intelligence.settings import Settings
 from shared.service.runtime import ServiceSpec
-from shared.service.settings import ServiceSettings
 
-Settings = ServiceSettings
+__all__ = ["SPEC", "Settings"]
 
 SPEC = ServiceSpec(
     name="intelligence",
@@ -15,4 +15,5 @@ SPEC = ServiceSpec(
     migrations=Path(__file__).parent / "migrations",
     reactions=reactions.reactions,
     samplers=[metrics.sample],
+    uploads=["/imports/"],
 )

@@ -5,6 +5,7 @@ import re
 from collections.abc import Collection, Sequence
 from collections.abc import Mapping as ReadOnly
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from typing import Annotated, Literal, Self
 
@@ -47,6 +48,10 @@ class Mapping(BaseModel):
     texts: dict[_FieldName, str] = Field(
         default_factory=dict[str, str], description="Fields put together from others, named in braces."
     )
+    days: dict[_FieldName, list[str]] = Field(
+        default_factory=dict[str, list[str]],
+        description="How a field may write a day besides ISO 8601, such as `%d/%m/%Y`; the first that fits.",
+    )
     identity: list[_FieldName] = Field(
         default_factory=list[str], description="Fields by which a row is known again in a later file; all if empty."
     )
@@ -88,6 +93,9 @@ class Mapping(BaseModel):
 
     def derived(self, columns: dict[str, Sequence[str]], count: int) -> None:
         """Add to the columns of some rows the fields that no column of the file holds."""
+        for field, formats in self.days.items():
+            if field in columns:
+                columns[field] = [_day(cell, formats) for cell in columns[field]]
         for field, value in self.constants.items():
             if field not in columns:
                 columns[field] = [value] * count
@@ -109,6 +117,16 @@ _APART = re.compile(r"[\s_\-\u2010-\u2015]+")
 def plain(name: str) -> str:
     """A column's name as it is compared."""
     return _APART.sub(" ", name.replace("\ufeff", "").strip()).strip().casefold()
+
+
+def _day(cell: str, formats: Sequence[str]) -> str:
+    """A day as ISO 8601, or what it was: then the field says that it is none."""
+    for form in formats:
+        try:
+            return datetime.strptime(cell.strip(), form).date().isoformat()
+        except ValueError:
+            continue
+    return cell
 
 
 def _filled(text: str, named: ReadOnly[str, Sequence[str]], place: int) -> str:

@@ -35,14 +35,23 @@ class RowSource(Generic[R]):
     piece_records = 100
     step_records = 1
 
-    def __init__(self, mapping: Mapping, model: type[R], required: Sequence[Collection[str]]) -> None:
+    #: The field by which a row is known; a second row with the same one is refused.
+    key: str | None = None
+
+    def __init__(self, mapping: Mapping, model: type[R], required: Sequence[Collection[str]], by: str) -> None:
+        """``by`` is the opaque id of who sent the file."""
+        self.by = by
         self.mapping = mapping
         self.required = required
         self._model = model
+        self._first: dict[str, int] = {}
 
     def prepare(self, piece: Piece, file: ImportFile) -> CheckedRows[R]:
         """Check the rows of a piece."""
         good, problems = models(piece, self._model, self.mapping)
+        if self.key is not None:
+            good, repeated = self._once(good, self.key)
+            problems += repeated
         return CheckedRows(good, problems, dict(piece.names))
 
     async def take(self, work: UnitOfWork, file: ImportFile, pieces: AsyncIterator[CheckedRows[R]]) -> Taken:
@@ -65,6 +74,19 @@ class RowSource(Generic[R]):
             whole.refused += lines_of(problems) - len(before)
             whole.problems += [replace(p, column=piece.names.get(p.column, p.column)) for p in problems]
         return whole
+
+    def _once(self, rows: Sequence[ReadRow[R]], key: str) -> tuple[list[ReadRow[R]], list[RowProblem]]:
+        """The first row of each key, and a problem for every later one."""
+        kept: list[ReadRow[R]] = []
+        problems: list[RowProblem] = []
+        for read in rows:
+            value = str(getattr(read.row, key))
+            first = self._first.setdefault(value, read.line)
+            if first == read.line:
+                kept.append(read)
+            else:
+                problems.append(RowProblem(read.line, key, f"{value} stands in line {first} already"))
+        return kept, problems
 
     async def take_rows(self, work: UnitOfWork, file: ImportFile, rows: Sequence[ReadRow[R]]) -> Taken:
         """Put good rows in; what is refused nevertheless is among the problems."""

@@ -83,6 +83,8 @@ class ServiceSpec:
     workers: Sequence[Worker] = ()
     #: Reads the stage's own gauges, such as open concerns.
     samplers: Sequence[Sampler] = ()
+    #: What the paths begin with whose bodies are files and may be larger than others.
+    uploads: Sequence[str] = ()
 
 
 class Service:

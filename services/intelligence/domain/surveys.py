@@ -44,7 +44,17 @@ class ResultColumns:
     """Checks rows of results. It remembers cells, so each file has one of its own."""
 
     #: In the order in which they are stored.
-    names: tuple[str, ...] = ("report_type", "provider_code", "site_code", "specialty", "indicator", "year", "mean", "sd", "n")
+    names: tuple[str, ...] = (
+        "report_type",
+        "provider_code",
+        "site_code",
+        "specialty",
+        "indicator",
+        "year",
+        "mean",
+        "sd",
+        "n",
+    )
 
     def __init__(self) -> None:
         self._scope: tuple[Column, ...] = (

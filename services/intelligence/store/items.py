@@ -1,6 +1,6 @@
 """Items of intelligence in the database."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
@@ -39,6 +39,9 @@ class Item:
     replaced_by: UUID | None = None
 
 
+#: Any number, but the same in every process: serialises imports of items.
+_IMPORTS = 6_112_028
+
 _COLUMNS = ", ".join(f"i.{name}" for name in Item.__dataclass_fields__)
 
 
@@ -46,7 +49,7 @@ def _item(row: asyncpg.Record) -> Item:
     group = row["learner_group"]
     return Item(
         **{
-            **dict(row),
+            **{name: row[name] for name in Item.__dataclass_fields__},
             "learner_group": LearnerGroup(group) if group else None,
             "source_kind": SourceKind(row["source_kind"]),
             "tendency": Tendency(row["tendency"]) if row["tendency"] else None,
@@ -73,6 +76,67 @@ async def add(connection: Connection, item: Item) -> None:
         item.recorded_at,
         item.theme,
         item.tendency,
+    )
+
+
+async def lock_imports(connection: Connection) -> None:
+    """Let nobody else import items until the transaction ends: two files may hold the same one."""
+    await connection.execute("select pg_advisory_xact_lock($1)", _IMPORTS)
+
+
+async def by_identity(connection: Connection, identities: Collection[str]) -> dict[str, Item]:
+    """The items known by these identities that hold now."""
+    rows = await connection.fetch(
+        f"select i.identity, {_COLUMNS} from intelligence_items i "  # noqa: S608 constants
+        "where i.identity = any($1) and i.replaced_by is null",
+        list(identities),
+    )
+    return {row["identity"]: _item(row) for row in rows}
+
+
+async def add_imported(connection: Connection, imported: Sequence[tuple[str, Item]]) -> None:
+    """Keep items that came in a file, each with its identity, in one statement."""
+    items = [item for _, item in imported]
+    await connection.execute(
+        """
+        insert into intelligence_items (id, provider_code, site_code, programme, learner_group, standards, source_kind,
+                                        source_date, summary, recorded_at, file_id, line, reference, theme, rating,
+                                        tendency, identity)
+        select id, provider_code, site_code, programme, learner_group, string_to_array(standards, ';'), source_kind,
+               source_date, summary, $17, file_id, line, reference, theme, rating, tendency, identity
+        from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::date[],
+                    $9::text[], $10::bigint[], $11::bigint[], $12::text[], $13::text[], $14::text[], $15::text[],
+                    $16::text[])
+            as new (id, provider_code, site_code, programme, learner_group, standards, source_kind, source_date,
+                    summary, file_id, line, reference, theme, rating, tendency, identity)""",
+        [i.id for i in items],
+        [i.provider_code for i in items],
+        [i.site_code for i in items],
+        [i.programme for i in items],
+        [i.learner_group.value if i.learner_group else None for i in items],
+        [";".join(i.standards) for i in items],
+        [i.source_kind.value for i in items],
+        [i.source_date for i in items],
+        [i.summary for i in items],
+        [i.file_id for i in items],
+        [i.line for i in items],
+        [i.reference for i in items],
+        [i.theme for i in items],
+        [i.rating for i in items],
+        [i.tendency.value if i.tendency else None for i in items],
+        [identity for identity, _ in imported],
+        items[0].recorded_at if items else None,
+    )
+
+
+async def replace_by(connection: Connection, replaced: Mapping[UUID, UUID]) -> None:
+    """Let items be replaced by others, of a later file: they stay, and no longer hold."""
+    await connection.execute(
+        """
+        update intelligence_items i set replaced_by = new.by
+        from unnest($1::uuid[], $2::uuid[]) as new (id, by) where i.id = new.id""",
+        list(replaced),
+        list(replaced.values()),
     )
 
 

@@ -46,7 +46,7 @@ class ItemView(BaseModel):
     source_date: date = Field(description="Day of the source.")
     summary: str = Field(description="What was heard.")
     recorded_at: datetime = Field(description="Instant of recording, UTC.")
-    file_id: int | None = Field(description="File it came from, if it was imported: see `/imports/{file_id}`.")
+    file_id: int | None = Field(description="File it came from, if it was imported: see `/import-files/{file_id}`.")
     line: int | None = Field(description="Line of that file.")
     reference: str | None = Field(description="What the source itself calls it.")
     theme: str | None = Field(description="What it is about, such as `patient_safety`.")
