@@ -10,7 +10,14 @@ from services.visits.domain import requirement as rules
 from services.visits.domain.concern import Concern, Provider
 from services.visits.domain.requirement import Requirement, Step
 from services.visits.store import concerns, requirements
-from shared.contracts.concerns import ConcernClosed, ConcernRaised, ConcernRated, ConcernReopened, ConcernScope
+from shared.contracts.concerns import (
+    ConcernClosed,
+    ConcernCorrected,
+    ConcernRaised,
+    ConcernRated,
+    ConcernReopened,
+    ConcernScope,
+)
 from shared.contracts.fields import EventData, Origin
 from shared.messaging.projections import Projection
 from shared.messaging.reactions import Reacting, Reactions, Received
@@ -18,7 +25,7 @@ from shared.persistence.history import Change, record
 from shared.persistence.pool import Connection
 from shared.reference.office_day import office_day
 
-ConcernEvent = ConcernRaised | ConcernRated | ConcernClosed | ConcernReopened
+ConcernEvent = ConcernRaised | ConcernRated | ConcernCorrected | ConcernClosed | ConcernReopened
 
 
 @dataclass(slots=True)
@@ -38,7 +45,7 @@ class Known:
                 self.concerns[before.id] = replace(before, open=False)
             case ConcernReopened():
                 self.concerns[before.id] = before.reopened()
-            case ConcernRaised():
+            case ConcernRaised() | ConcernCorrected():
                 pass
         return before
 
@@ -118,6 +125,12 @@ def concern_rated(work: Workspace, event: Received[ConcernRated], reacting: Reac
         work.take(rules.after_rating(before, work.requirements.get(before.id), data.category, call), event, reacting)
 
 
+@reactions.on(ConcernCorrected)
+def concern_corrected(work: Workspace, event: Received[ConcernCorrected], reacting: Reacting) -> None:
+    """Remember where it lies now. What is called for rests on its category, and stays."""
+    work.known.learn(event.data)
+
+
 @reactions.on(ConcernClosed)
 def concern_closed(work: Workspace, event: Received[ConcernClosed], reacting: Reacting) -> None:
     """Withdraw an open requirement. A scheduled visit stays and shows it: staff decide."""
@@ -172,5 +185,5 @@ def _learn_again(work: Relearnt, event: Received[ConcernEvent], at: datetime) ->
     work.known.learn(event.data)
 
 
-for _model in (ConcernRaised, ConcernRated, ConcernClosed, ConcernReopened):
+for _model in (ConcernRaised, ConcernRated, ConcernCorrected, ConcernClosed, ConcernReopened):
     projection.on(_model)(_learn_again)
