@@ -2,8 +2,18 @@
 
 from fastapi import APIRouter
 
-from services.intelligence.api import concerns, following_up, imports, items, proposals, providers, reports, volumes
+from services.intelligence.api import (
+    concerns,
+    following_up,
+    imports,
+    items,
+    proposals,
+    providers,
+    register,
+    reports,
+    volumes,
+)
 
 router = APIRouter()
-for part in (providers, items, reports, proposals, concerns, following_up, volumes, imports):
+for part in (providers, items, reports, proposals, concerns, following_up, register, volumes, imports):
     router.include_router(part.router)
