@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from shared.contracts.fields import Line
 
 #: A column by which rows are gathered into benchmark groups.
-GroupColumn = Literal["provider", "site", "specialty", "indicator", "year"]
+GroupColumn = Literal["specialty", "indicator", "year"]
 
-#: A kind of report, such as `post-specialty`: it says which rows are compared with each other.
+#: A kind of report, such as `nts`: it says which rows are compared with each other.
 ReportType = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 
 
@@ -40,6 +40,7 @@ class FlagRule(BaseModel):
     interval_multiplier: Decimal = Field(gt=0, le=10)
     #: Years in a row that have to be red, the year itself among them.
     years_of_a_triple_red: int = Field(ge=2)
+    #: By report type. One that is not named here is compared as the default.
     benchmark_groups: dict[ReportType, tuple[GroupColumn, ...]] = Field(min_length=1)
     default_report: ReportType
 
@@ -58,3 +59,8 @@ class FlagRule(BaseModel):
         if found is None:
             raise UnknownReport(report, self)
         return found
+
+    @property
+    def over_all_specialties(self) -> list[str]:
+        """The report types whose results are compared whatever their specialty."""
+        return [report for report, columns in self.benchmark_groups.items() if "specialty" not in columns]

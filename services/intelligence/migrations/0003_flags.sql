@@ -22,10 +22,11 @@ create unique index flag_benchmarks_now on flag_benchmarks (report_type, indicat
     where ended_at is null;
 
 -- The flag of each survey result of an organisation of the register, as it is now. Results of others are compared with,
--- and have no row: nobody here answers for them.
+-- and have no row: nobody here answers for them. Checking a foreign key for each of a million rows takes longer than
+-- adding them; both columns come from a join with what they name.
 create table flags (
     id uuid primary key default uuidv7(),
-    provider_code text collate "C" not null references organisations,
+    provider_code text collate "C" not null,        -- organisations
     report_type text collate "C" not null,
     indicator text collate "C" not null,
     specialty text collate "C" not null,
@@ -34,7 +35,7 @@ create table flags (
     flag text not null check (flag in ('red', 'pink', 'white', 'light-green', 'green', 'grey', 'yellow')),
     triple_red boolean not null check (flag = 'red' or not triple_red),
     edition text not null,
-    benchmark_id bigint references flag_benchmarks,  -- null: nobody in the group has enough respondents
+    benchmark_id bigint,                  -- flag_benchmarks; null: nobody in the group has enough respondents
     file_id bigint not null,              -- the row of the file that says so
     line int not null,
     n int not null,
@@ -50,12 +51,12 @@ create index flags_red on flags (provider_code, year) where flag = 'red';
 
 -- What a flag was before it was corrected. Rows are never changed.
 create table flag_corrections (
-    flag_id uuid not null references flags,
+    flag_id uuid not null,
     version int not null,                 -- the version that this was
     flag text not null,
     triple_red boolean not null,
     edition text not null,
-    benchmark_id bigint references flag_benchmarks,
+    benchmark_id bigint,
     file_id bigint not null,
     line int not null,
     n int not null,

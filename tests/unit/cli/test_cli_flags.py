@@ -139,10 +139,10 @@ def test_the_table_shows_no_number_under_three(survey: Path) -> None:
 def test_another_report_type_compares_other_rows(survey: Path) -> None:
     text = f"{HEADER}\n{GROUP.format(year=2024)}".replace("FICTHT001A,General surgery", "FICTHT001A,Medicine")
     assert objects(run(survey, text, "--json"))[0]["flag"] == "white"
-    assert objects(run(survey, text, "--json", "--report", "provider"))[0]["flag"] == "red"
+    assert objects(run(survey, text, "--json", "--report", "nts-provider"))[0]["flag"] == "red"
     unknown = run(survey, text, "--report", "weather")
     assert isinstance(unknown.exception, UserError)
-    assert "it knows post-specialty, provider" in str(unknown.exception)
+    assert "it knows nts, nts-provider" in str(unknown.exception)
 
 
 def test_a_header_alone_is_no_error(survey: Path) -> None:

@@ -221,9 +221,9 @@ def test_groups_are_of_one_specialty_indicator_and_year() -> None:
 
 def test_a_report_type_has_a_benchmark_group_of_its_own() -> None:
     rows = [row("A", 10, 1, 30, specialty="Medicine"), *others()]
-    assert colours(rows, "post-specialty")[0] == "white"
-    assert colours(rows, "provider")[0] == "red"
-    with pytest.raises(UnknownReport, match="it knows post-specialty, provider"):
+    assert colours(rows, "nts")[0] == "white"
+    assert colours(rows, "nts-provider")[0] == "red"
+    with pytest.raises(UnknownReport, match="it knows nts, nts-provider"):
         flags_of(rows, RULE, "weather")
 
 
@@ -432,8 +432,8 @@ def test_the_edition_in_force() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"benchmark_groups": {"post-specialty": ["specialty", "year"]}},
-        {"benchmark_groups": {"post-specialty": ["indicator", "year", "year"]}},
+        {"benchmark_groups": {"nts": ["specialty", "year"]}},
+        {"benchmark_groups": {"nts": ["indicator", "year", "year"]}},
         {"default_report": "weather"},
         {"least_respondents": 1},
         {"interval_multiplier": "0"},
