@@ -1,5 +1,6 @@
 """What follows when all rows of a file are in."""
 
+from services.intelligence.commands import proposing
 from shared.messaging.unit_of_work import UnitOfWork
 
 
@@ -8,3 +9,4 @@ async def after_import(work: UnitOfWork, source: str, file_id: int) -> None:
 
     If the process is killed before, all of it is done again.
     """
+    await proposing.consider(work)
