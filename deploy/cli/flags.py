@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,21 +12,30 @@ import typer
 
 from deploy.cli import printing
 from deploy.local.errors import UserError
-from services.intelligence.domain import register
 from services.intelligence.domain.flag_rule import FlagRule, UnknownReport
 from services.intelligence.domain.flags import Flagged, IncompleteResult, Result, flags_of, score_of
-from services.intelligence.domain.register import NotThisRegister, ReadRow, RowProblem
 from services.intelligence.domain.survey_file import SurveyFileRow
 from services.intelligence.policies import flag_rule
+from shared.imports.mapping import Mapping, Wanted
+from shared.imports.problems import FileRefused, RowProblem
+from shared.imports.reading import pieces
+from shared.imports.rows import models
 
 File = Annotated[
-    Path, typer.Argument(help="CSV, UTF-8, with the columns provider,site,specialty,indicator,year,mean,sd,n.")
+    Path, typer.Argument(help="A table with the columns provider,site,specialty,indicator,year,mean,sd,n.")
 ]
 Report = Annotated[
     str | None,
     typer.Option("--report", help="Which rows are compared: the report type; the rule's default if left out."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object for each row, in the order of the file.")]
+
+_MAPPING = Mapping(
+    source="flags",
+    title="survey results",
+    takes="survey_results",
+    columns={name: [name] for name in SurveyFileRow.model_fields},
+)
 
 
 def flags(file: File, report: Report = None, as_json: AsJson = False) -> None:
@@ -35,9 +44,7 @@ def flags(file: File, report: Report = None, as_json: AsJson = False) -> None:
     Exit code 0 if every row was good, 1 if some were not or two are of the same result, 2 if the file is no such file.
     """
     rule = flag_rule()
-    rows, problems = _read(file)
-    results, incomplete = _complete(rows, rule)
-    problems = sorted(problems + incomplete + _repeated(rows), key=lambda problem: problem.line)
+    results, problems = _read(file, rule)
     try:
         flagged = flags_of(results, rule, report)
     except UnknownReport as error:
@@ -47,51 +54,44 @@ def flags(file: File, report: Report = None, as_json: AsJson = False) -> None:
             typer.echo(json.dumps(_object(one), ensure_ascii=False))
     else:
         _table(flagged, rule)
-    for problem in problems:
+    for problem in sorted(problems, key=lambda problem: problem.line):
         column = f", column {problem.column}" if problem.column else ""
         typer.echo(f"{file}: line {problem.line}{column}: {problem.reason}", err=True)
     if problems:
         raise typer.Exit(1)
 
 
-def _read(file: Path) -> tuple[list[ReadRow[SurveyFileRow]], list[RowProblem]]:
-    try:
-        text = file.read_bytes().decode("utf-8-sig")
-        return register.read(text, SurveyFileRow)
-    except OSError as error:
-        raise UserError(f"{file} can't be read: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        line = file.read_bytes()[: error.start].count(b"\n") + 1
-        raise UserError(f"{file} is not UTF-8 in line {line}: save it as “CSV UTF-8”.") from error
-    except NotThisRegister as error:
-        raise UserError(f"{file} is no file of survey results: {error}.") from error
-
-
-def _complete(rows: Iterable[ReadRow[SurveyFileRow]], rule: FlagRule) -> tuple[list[Result], list[RowProblem]]:
-    """The results that have what their flag takes, and what the others miss."""
+def _read(file: Path, rule: FlagRule) -> tuple[list[Result], list[RowProblem]]:
+    """The results that have what their flag takes, and what is wrong with the other rows."""
     results: list[Result] = []
     problems: list[RowProblem] = []
-    for read in rows:
-        result = read.row.result
+    first: dict[tuple[object, ...], int] = {}
+    for line, result in _rows(file, problems):
         try:
             score_of(result, rule)
         except IncompleteResult as error:
-            problems.append(RowProblem(read.line, error.field, str(error)))
-        else:
-            results.append(result)
+            problems.append(RowProblem(line, error.field, str(error)))
+            continue
+        results.append(result)
+        earlier = first.setdefault((*result.series, result.year), line)
+        if earlier != line:
+            # Which of the two is right is not for us to guess.
+            problems.append(RowProblem(line, "", f"is about the same as line {earlier}; both count: remove one"))
     return results, problems
 
 
-def _repeated(rows: Iterable[ReadRow[SurveyFileRow]]) -> list[RowProblem]:
-    """Rows about the same as an earlier one: which of them is right is not for us to guess, so all count."""
-    first: dict[tuple[object, ...], int] = {}
-    problems: list[RowProblem] = []
-    for read in rows:
-        row = read.row
-        line = first.setdefault((row.provider, row.site, row.specialty, row.indicator, row.year), read.line)
-        if line != read.line:
-            problems.append(RowProblem(read.line, "", f"is about the same as line {line}; both count: remove one"))
-    return problems
+def _rows(file: Path, problems: list[RowProblem]) -> Iterator[tuple[int, Result]]:
+    """The good rows with their lines; what is wrong with others is added to the problems."""
+    try:
+        with file.open("rb") as opened:
+            for piece in pieces(opened, Wanted(_MAPPING, [{name} for name in SurveyFileRow.model_fields])):
+                good, refused = models(piece, SurveyFileRow, _MAPPING)
+                problems += refused
+                yield from ((read.line, read.row.result) for read in good)
+    except OSError as error:
+        raise UserError(f"{file} can't be read: {error.strerror}.") from error
+    except FileRefused as error:
+        raise UserError(f"{file} is no file of survey results: {error}.") from error
 
 
 def _object(flagged: Flagged) -> dict[str, Any]:

@@ -153,9 +153,9 @@ def test_a_header_alone_is_no_error(survey: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (b"", "missing: provider, site"),
+        (b"", "it is empty"),
         (HEADER.replace(",sd", "").encode(), "missing: sd"),
-        (HEADER.encode() + b"\nA,\xff,S,I,2024,1,1,3\n", "not UTF-8 in line 2"),
+        (b"%PDF-1.7", "it is a PDF"),
     ],
 )
 def test_what_is_no_such_file_is_refused(survey: Path, text: bytes, said: str) -> None:
