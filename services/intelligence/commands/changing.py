@@ -61,8 +61,13 @@ async def keep(
     called: str,
     reason: str | None,
     event: EventData | None,
+    causation_id: UUID | None = None,
+    repeat: int | None = None,
 ) -> None:
-    """Save what a command made of a concern, with who did it, why, and every transition it brought about."""
+    """Save what a command made of a concern, with who did it, why, and every transition it brought about.
+
+    ``causation_id`` and ``repeat`` are for what the clock brings about: see UnitOfWork.emit.
+    """
     await concerns.save(work.connection, before, after)
     moved = moves(before.life, after.life)
     detail = {"transitions": moved} if moved else {}
@@ -71,7 +76,8 @@ async def keep(
         [Change("concern", str(after.id), after.version, work.now, actor, called, reason, detail)],
     )
     if event is not None:
-        await story.add(work.connection, told_in_all_stories(tell(work, after, event), event))
+        chapter = tell(work, after, event, causation_id=causation_id, repeat=repeat)
+        await story.add(work.connection, told_in_all_stories(chapter, event))
 
 
 def told_in_all_stories(chapter: Chapter, event: EventData) -> Sequence[Chapter]:

@@ -162,24 +162,6 @@ async def page(
     return [ListedCondition(_condition(row), row["concern_id"], row["reference"], row["provider_code"]) for row in rows]
 
 
-async def count_overdue(connection: Connection) -> tuple[int, int]:
-    """Exit conditions that were missed and not settled since, and effectiveness checks that are overdue."""
-    row = await connection.fetchrow(
-        """
-        select (select count(*) from exit_conditions where state = 'missed') as missed,
-               (select count(*) from concern_registers where check_state = 'overdue') as overdue"""
-    )
-    return (row["missed"], row["overdue"]) if row else (0, 0)
-
-
-async def count_on(connection: Connection) -> dict[str, int]:
-    """Concerns on each register."""
-    rows = await connection.fetch(
-        "select register, count(*) from concern_registers where state = 'on' group by register"
-    )
-    return {row["register"]: row["count"] for row in rows}
-
-
 async def _save_standings(connection: Connection, concern_id: UUID, standings: Collection[Standing]) -> None:
     for one in standings:
         await connection.execute(
