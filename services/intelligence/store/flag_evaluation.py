@@ -5,6 +5,7 @@ It is the rule of ``domain.flags``, in SQL; a test holds the two against each ot
 whether intervals are apart is first asked of doubles, and where these come close, of ``numeric`` once more.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -207,29 +208,31 @@ async def of_file(connection: Connection, rule: FlagRule, file_id: int, at: date
 
     A second time for the same file changes nothing. The file's rows must already count.
     """
-    await _begin(connection)
-    await _run(connection, _GROUPS_OF_FILE, rule.over_all_specialties, file_id)
-    return await _evaluate(connection, rule, file_id, at)
+    groups = await _gather(connection, _GROUPS_OF_FILE, rule.over_all_specialties, file_id)
+    return await _evaluate(connection, rule, file_id, at) if groups else 0
 
 
-async def of_providers(connection: Connection, rule: FlagRule, codes: list[str], at: datetime) -> int:
+async def of_providers(connection: Connection, rule: FlagRule, codes: Sequence[str], at: datetime) -> int:
     """Flag the results of organisations that are new to the register; returns how many flags are new or corrected."""
-    await _begin(connection)
-    await _run(connection, _GROUPS_OF_PROVIDERS, rule.over_all_specialties, codes)
-    return await _evaluate(connection, rule, None, at)
+    if not codes:
+        return 0
+    groups = await _gather(connection, _GROUPS_OF_PROVIDERS, rule.over_all_specialties, list(codes))
+    return await _evaluate(connection, rule, None, at) if groups else 0
 
 
-async def _begin(connection: Connection) -> None:
+async def _gather(connection: Connection, statement: str, *arguments: object) -> int:
+    """Set out the groups to flag; returns how many they are."""
     # Two files at once would each compare with a benchmark that knows nothing of the other.
     await connection.execute("lock table flags in share row exclusive mode", timeout=_TIMEOUT_S)
-    # Planned as a few rows before they are counted, a million rows would be compared with every group one by one.
-    await connection.execute("set local enable_nestloop = off; set local work_mem = '64MB'")
     await connection.execute(
         "drop table if exists pg_temp.flag_groups, pg_temp.flag_rows, pg_temp.flag_compared, pg_temp.flag_staged"
     )
+    return await _run(connection, statement, *arguments)
 
 
 async def _evaluate(connection: Connection, rule: FlagRule, file_id: int | None, at: datetime) -> int:
+    # Planned as a few rows before they are counted, a million rows would be compared with every group one by one.
+    await connection.execute("set local enable_nestloop = off; set local work_mem = '64MB'")
     multiplier, least, edition = Fraction(rule.interval_multiplier), rule.least_respondents, rule.version
     await _analyse(connection, "flag_groups")
     await _run(connection, _ROWS, rule.over_all_specialties)

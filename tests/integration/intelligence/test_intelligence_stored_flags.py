@@ -15,6 +15,7 @@ from services.intelligence.domain.flags import Result, flags_of
 from services.intelligence.policies import flag_rule
 from services.intelligence.store import flag_evaluation
 from shared.persistence.pool import Connection, Pool
+from shared.security.roles import Role
 from tests.fixtures.services import ServiceUnderTest
 
 RULE = flag_rule()
@@ -257,3 +258,40 @@ async def test_an_organisation_that_is_new_to_the_register_gets_its_flags(intell
         assert await flag_evaluation.of_providers(connection, RULE, [THEIRS], NOW) == 1
     row: Any = (await stored(pool))[(THEIRS, *key_of(TOUCHING)[1:])]
     assert (row["by_file"], row["line"]) == (file_id, 2)
+
+
+SURVEY = """\
+provider,site,specialty,indicator,year,mean,sd,n
+FICTHT001,,Surgery,Induction,2024,50,10,25
+FICTHT002,,Surgery,Induction,2024,60,10,25
+FICTMH001,,Surgery,Induction,2024,70,10,25
+FICTGP001,,Surgery,Induction,2024,80,10,25
+ZZZ99,,Surgery,Induction,2024,90,10,25
+"""
+
+
+async def test_an_imported_file_is_flagged_and_each_flag_leads_to_its_row(intelligence: ServiceUnderTest) -> None:
+    for _ in range(2):
+        answer = await intelligence.call("POST", "/imports/nts", role=Role.QUALITY_OFFICER, content=SURVEY.encode())
+        assert answer.status_code == 200, answer.text
+        rows = await intelligence.pool.fetch("select * from flags order by provider_code")
+        assert [(row["provider_code"], row["flag"], row["line"], row["version"]) for row in rows] == [
+            ("FICTGP001", "white", 5, 1),
+            ("FICTHT001", "red", 2, 1),
+            ("FICTHT002", "white", 3, 1),
+            ("FICTMH001", "white", 4, 1),
+        ]
+        assert {row["file_id"] for row in rows} == {row["by_file"] for row in rows} == {answer.json()["file_id"]}
+
+
+async def test_an_organisation_that_is_imported_after_its_results_gets_its_flags(
+    intelligence: ServiceUnderTest,
+) -> None:
+    await intelligence.call("POST", "/imports/nts", role=Role.QUALITY_OFFICER, content=SURVEY.encode())
+    register = (
+        "ods_code,name,kind,parent_code,valid_from,valid_to,successor_code,source\n"
+        "ZZZ99,New (fictional),hospital_trust,,,,,test\n"
+    )
+    answer = await intelligence.call("POST", "/imports/providers", role=Role.QUALITY_OFFICER, content=register.encode())
+    assert answer.status_code == 200, answer.text
+    assert (await stored(intelligence.pool))[("ZZZ99", "", "Surgery", "Induction", 2024)]["flag"] == "green"
