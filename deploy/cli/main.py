@@ -37,7 +37,7 @@ COMMANDS = {
     "logs": Registration("deploy.cli.logs:logs", "Show the logs of the processes."),
     "token": Registration("deploy.cli.token:token", "Make a token to call the services with."),
     "topics": Registration("deploy.cli.topics:app", "Create and check the Kafka topics."),
-    "import": Registration("deploy.cli.imports:app", "Import registers from CSV files."),
+    "import": Registration("deploy.cli.imports:import_file", "Import a file: a survey, a report, a register."),
     "flags": Registration("deploy.cli.flags:flags", "Flag the rows of a file of survey results."),
     "demo": Registration("deploy.cli.demo:demo", "Start everything and play one quality cycle."),
     "dead-letters": Registration("deploy.cli.dead_letters:app", "Records that were not applied, and what is decided."),

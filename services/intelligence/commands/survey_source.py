@@ -92,14 +92,14 @@ class SurveySource:
     async def finish(self, work: UnitOfWork, file: ImportFile) -> Taken:
         """See to it that there is one row for each result; what an earlier file said otherwise is corrected."""
         connection, table = work.connection, self._table
-        await surveys.lock(connection)
-        repeated = await surveys.leave_out_repeated(connection, table, file.id)
         known = corrected = 0
-        if await surveys.has_rivals(connection, file.id):
-            known = await surveys.leave_out_known(connection, table, file.id)
-            corrected = await surveys.correct(connection, table, file.id)
-        if file.added > _MANY:
-            await surveys.analyze(connection, table)
+        async with surveys.alone(connection):
+            if file.added > _MANY:
+                await surveys.analyze(connection, table)
+            repeated = await surveys.leave_out_repeated(connection, table, file.id)
+            if await surveys.has_rivals(connection, file.id):
+                known = await surveys.leave_out_known(connection, table, file.id)
+                corrected = await surveys.correct(connection, table, file.id)
         await after_import(work, file.source, file.id)
         return Taken(
             added=-len(repeated) - known - corrected,

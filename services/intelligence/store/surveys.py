@@ -4,7 +4,8 @@ There is no unique index (see the migration), so what one would see to is done w
 rows at once and under a lock.
 """
 
-from collections.abc import AsyncIterable, Collection
+from collections.abc import AsyncGenerator, AsyncIterable, Collection
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from shared.persistence.pool import Connection
@@ -76,14 +77,20 @@ async def add_years(connection: Connection, file_id: int, years: Collection[tupl
     )
 
 
-async def lock(connection: Connection) -> None:
-    """Let no other file be finished until the transaction ends."""
+@asynccontextmanager
+async def alone(connection: Connection) -> AsyncGenerator[None]:
+    """Let no other file be finished until the transaction ends, and have statements about whole files planned so."""
     await connection.execute("select pg_advisory_xact_lock($1)", _LOCK, timeout=_TIMEOUT_S)
+    await connection.execute("set local work_mem = '96MB'")
+    # The planner cannot know how many rows a new file has; taken for few, they would be looked up one by one.
+    await connection.execute("set local enable_nestloop = off")
+    yield
+    await connection.execute("set local enable_nestloop = on")
+    await connection.execute("set local work_mem to default")
 
 
 async def leave_out_repeated(connection: Connection, table: SurveyTable, file_id: int) -> list[tuple[int, int]]:
     """Take out rows that have the key of an earlier one of the same file; each with the line of that one."""
-    await connection.execute("set local work_mem = '96MB'")
     repeated = await connection.fetch(
         f"""
         select key from (select {table.hashed} as key from {table.name} where file_id = $1) as keys
