@@ -14,7 +14,7 @@ from typing import NamedTuple
 LEAST = 3
 
 #: How survey files name a row over all specialties of a provider or site, in lower case.
-ALL_SPECIALTIES = frozenset({"all", "all specialties", "all programmes", "all trainees", "all learners", "total"})
+ALL_SPECIALTIES = frozenset({"", "all", "all specialties", "all programmes", "all trainees", "all learners", "total"})
 
 
 def is_small(number: int) -> bool:
@@ -35,6 +35,8 @@ class SurveyRow(NamedTuple):
     specialty: str
     indicator: str
     year: int
+    #: Which report of the survey it stands in: the same people may be counted in several.
+    report: str = "nts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,72 +49,88 @@ class SurveyCount:
 
 
 def withheld(counts: Iterable[SurveyCount]) -> frozenset[SurveyRow]:
-    """The rows whose numbers are withheld. Give all rows of one report of the providers, indicators and years at hand.
+    """The rows whose numbers are withheld. Give all rows, in all reports, of a provider's indicators and years at hand.
 
     - One or two respondents: the row itself.
-    - A correction moved the respondents by one or two: what both editions show, subtracted, is about those.
+    - A correction moved the respondents by one or two: what both editions show, subtracted, is about those. Likewise
+      two reports that differ by one or two about the same.
     - A total over such a row, of a provider over its sites or of all specialties over each: from it and the other rows
       the withheld one would follow. Withholding the total is safer than a second part: it depends on nothing but what
       the flags tell anyway, so that nothing follows from the choice.
     - A total that leaves one or two over beyond the rows under it: a publisher that drops a small row leaves just that.
-    - A row of all specialties that is not the sum of its specialties, where there are sites too: what it leaves over
-      could be subtracted crosswise. Where it is the sum, it tells nothing that they do not.
+    - A total of all specialties that leaves any number over, where another total does too: what they leave over could
+      be subtracted crosswise. Where it is the sum of its rows, it tells nothing that they do not.
     """
-    families: dict[tuple[str, str, int], dict[SurveyRow, SurveyCount]] = defaultdict(dict)
+    families: dict[tuple[str, str, int], list[SurveyCount]] = defaultdict(list)
     for count in counts:
-        row = count.row
-        families[row.provider, row.indicator, row.year][row] = count
+        families[count.row.provider, count.row.indicator, count.row.year].append(count)
     return frozenset(row for family in families.values() for row in _withheld_of(family))
 
 
-def _withheld_of(family: Mapping[SurveyRow, SurveyCount]) -> Iterator[SurveyRow]:
+class _Scope(NamedTuple):
+    """What a row is about within its family. Empty: all sites, all specialties."""
+
+    site: str
+    specialty: str
+
+    @property
+    def is_total(self) -> bool:
+        return not self.site or not self.specialty
+
+    def holds(self, other: "_Scope") -> bool:
+        """True if the respondents of the other are among those of this one."""
+        return self != other and self.site in ("", other.site) and self.specialty in ("", other.specialty)
+
+    def crosses(self, other: "_Scope") -> bool:
+        """True if one is of a site and the other of a specialty: some respondents may be in both."""
+        return (
+            bool(self.site) != bool(other.site)
+            and bool(self.specialty) != bool(other.specialty)
+            and (bool(self.site) != bool(self.specialty))
+        )
+
+
+def _withheld_of(family: Sequence[SurveyCount]) -> Iterator[SurveyRow]:
     """The withheld rows of one provider, indicator and year."""
-    small = [row for row, count in family.items() if _tells_of_few(count) or _leaves_few_over(count, family)]
-    crosswise = any(row.site for row in family) and any(not _is_all(row.specialty) for row in family)
-    for row, count in family.items():
-        if (
-            row in small
-            or any(_is_total_of(row, part) for part in small)
-            or (crosswise and _is_all(row.specialty) and _left_over(count, _specialties_of(row, family)) != 0)
-        ):
-            yield row
+    by_scope: dict[_Scope, list[SurveyCount]] = defaultdict(list)
+    for count in family:
+        by_scope[_scope(count.row)].append(count)
+    left_over = {scope: _left_over(scope, by_scope) for scope in by_scope if scope.is_total}
+    few = [
+        scope
+        for scope, same in by_scope.items()
+        if _tells_of_few(same) or any(is_small(number) for number in left_over.get(scope, ()))
+    ]
+    incomplete = [scope for scope, numbers in left_over.items() if any(numbers)]
+    crosswise = [scope for scope in incomplete if not scope.specialty and len(incomplete) > 1]
+    for scope, same in by_scope.items():
+        if scope in few or scope in crosswise or any(scope.holds(part) for part in (*few, *crosswise)):
+            yield from (count.row for count in same)
 
 
-def _tells_of_few(count: SurveyCount) -> bool:
-    return is_small(count.respondents) or any(is_small(count.respondents - before) for before in count.earlier)
-
-
-def _leaves_few_over(total: SurveyCount, family: Mapping[SurveyRow, SurveyCount]) -> bool:
-    partings = (_sites_of(total.row, family), _specialties_of(total.row, family))
-    return any(parts and is_small(_left_over(total, parts)) for parts in partings)
-
-
-def _left_over(total: SurveyCount, parts: Sequence[SurveyCount]) -> int:
-    return total.respondents - sum(part.respondents for part in parts)
-
-
-def _sites_of(total: SurveyRow, family: Mapping[SurveyRow, SurveyCount]) -> list[SurveyCount]:
-    """The rows of a provider's sites, of the same specialty or of all of them like the total."""
-    return [c for row, c in family.items() if _is_total_of(total, row) and _same_specialty(total, row)]
-
-
-def _specialties_of(total: SurveyRow, family: Mapping[SurveyRow, SurveyCount]) -> list[SurveyCount]:
-    """The rows of single specialties at the same place as a row of all of them."""
-    return [c for row, c in family.items() if _is_total_of(total, row) and row.site == total.site]
-
-
-def _is_total_of(total: SurveyRow, part: SurveyRow) -> bool:
-    """True if the respondents of ``part`` are among those of ``total``, both of one provider, indicator and year."""
-    over_sites = not total.site and bool(part.site)
-    over_specialties = _is_all(total.specialty) and not _is_all(part.specialty)
-    return (over_sites and (over_specialties or _same_specialty(total, part))) or (
-        over_specialties and total.site == part.site
+def _tells_of_few(same: Sequence[SurveyCount]) -> bool:
+    """True if the rows about one scope, one for each report, tell of one or two people."""
+    numbers = [count.respondents for count in same]
+    return (
+        any(is_small(number) for number in numbers)
+        or any(is_small(one - other) for one in numbers for other in numbers)
+        or any(is_small(count.respondents - before) for count in same for before in count.earlier)
     )
 
 
-def _same_specialty(one: SurveyRow, other: SurveyRow) -> bool:
-    return one.specialty == other.specialty or (_is_all(one.specialty) and _is_all(other.specialty))
+def _left_over(total: _Scope, by_scope: Mapping[_Scope, Sequence[SurveyCount]]) -> list[int]:
+    """What each row about a total has beyond the smallest rows that are among it.
+
+    Nothing if there are none, unless other totals cross it: then all it has could be parted by them.
+    """
+    parts = [scope for scope in by_scope if total.holds(scope)]
+    smallest = [scope for scope in parts if not any(scope.holds(other) for other in by_scope)]
+    if not smallest and not any(total.crosses(scope) for scope in by_scope):
+        return []
+    among = sum(by_scope[scope][0].respondents for scope in smallest)
+    return [count.respondents - among for count in by_scope[total]]
 
 
-def _is_all(specialty: str) -> bool:
-    return specialty.strip().lower() in ALL_SPECIALTIES
+def _scope(row: SurveyRow) -> _Scope:
+    is_all = row.specialty.strip().lower() in ALL_SPECIALTIES
+    return _Scope(row.site, "" if is_all else row.specialty)

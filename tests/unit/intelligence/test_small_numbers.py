@@ -51,16 +51,29 @@ def test_a_row_of_all_specialties_is_a_total_too_at_its_site_and_at_the_provider
     assert withheld(counts) == {row("", name), row("A", name), row("A", "Medicine")}
 
 
-def test_a_row_of_all_specialties_that_is_not_their_sum_is_withheld_where_there_are_sites() -> None:
+def test_totals_of_all_specialties_that_leave_something_over_could_be_subtracted_crosswise() -> None:
     counts = [
-        SurveyCount(row("", "All"), 20),
-        SurveyCount(row("A", "All"), 10),
+        SurveyCount(row("", "All"), 30),
+        SurveyCount(row("A", "All"), 15),
         SurveyCount(row("A", "Surgery"), 10),
         SurveyCount(row("B", "Surgery"), 8),
     ]
-    assert withheld(counts) == {row("", "All")}
-    no_sites = [SurveyCount(row("", "All"), 20), SurveyCount(row("", "Surgery"), 13)]
-    assert withheld(no_sites) == frozenset()
+    assert withheld(counts) == {row("", "All"), row("A", "All")}
+    alone = [SurveyCount(row("", "All"), 30), SurveyCount(row("A", "Surgery"), 10), SurveyCount(row("B", "Surgery"), 8)]
+    assert withheld(alone) == frozenset()
+
+
+def test_a_total_in_another_report_is_a_total_too() -> None:
+    whole = SurveyRow("FICTHT001", "", "All", "Handover", 2024, "nts-provider")
+    counts = [SurveyCount(whole, 12), SurveyCount(row("A"), 10), SurveyCount(row("B"), 2)]
+    assert withheld(counts) == {whole, row("B")}
+
+
+@pytest.mark.parametrize(("other", "expected"), [(10, set()), (12, {"nts", "other"}), (14, set())])
+def test_two_reports_that_differ_by_two_about_the_same_are_withheld(other: int, expected: set[str]) -> None:
+    same = SurveyRow("FICTHT001", "A", "Surgery", "Handover", 2024, "other")
+    found = withheld([SurveyCount(row("A"), 10), SurveyCount(same, other)])
+    assert {one.report for one in found} == expected
 
 
 @pytest.mark.parametrize(
