@@ -7,7 +7,9 @@ from typing import Any
 
 from uuid_utils.compat import uuid7
 
+from services.intelligence.commands.announcing import announce_flags
 from services.intelligence.commands.flagging import flag_newcomers
+from services.intelligence.commands.proposing import consider
 from services.intelligence.commands.telling import tell
 from services.intelligence.domain.concern import Concern
 from services.intelligence.domain.organisation import Organisation, require_provider
@@ -60,7 +62,10 @@ class ProviderSource(RowSource[ProviderRow]):
             work.connection,
             [Change("organisation", o.ods_code, o.version, work.now, self.by, "imported") for o in changed],
         )
-        await flag_newcomers(work, [o.ods_code for o in changed if o.ods_code not in known])
+        newcomers = [o.ods_code for o in changed if o.ods_code not in known]
+        await flag_newcomers(work, newcomers)
+        await announce_flags(work)
+        await consider(work, newcomers)
         return Taken(added=added, updated=len(changed) - added, unchanged=len(kept) - len(changed), problems=problems)
 
 

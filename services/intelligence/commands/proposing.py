@@ -46,10 +46,10 @@ async def consider(work: UnitOfWork, provider_codes: Collection[str] | None = No
         return Considered()
     await signals.lock_providers(work.connection, codes)
     policy = policies.proposal_policy()
-    news = await signals.news(work.connection, codes, policy.survey_day)
+    news = await signals.news(work.connection, codes, policy)
     if not news:
         return Considered()
-    drafts = proposing.drafts(policy, news, await signals.known(work.connection, codes, policy.survey_day))
+    drafts = proposing.drafts(policy, news, await signals.known(work.connection, codes, policy))
     done = await _carry_out(work, policy, drafts)
     await signals.mark_considered(work.connection, news)
     return done

@@ -86,6 +86,11 @@ class ProposalPolicy(_Frozen):
             raise ValueError(f"policy {self.version}: rule codes used twice: {', '.join(twice)}")
         return self
 
+    @property
+    def asks_for_red_alone(self) -> bool:
+        """True if a rule holds for a red flag beside which there is nothing else."""
+        return any(rule.when.marks == frozenset({Mark.RED}) and rule.when.sources == 1 for rule in self.rules)
+
     def survey_day(self, survey: str, year: int) -> date:
         """The day the results of a survey's year speak of: 1 July of the year, unless the policy says otherwise."""
         said = self.survey_days.get(survey.lower())

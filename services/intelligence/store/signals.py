@@ -1,19 +1,21 @@
 """What there is of signals: items of intelligence and flags, in the one form that the policy judges."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import date
 from uuid import UUID
+from zlib import crc32
 
 import asyncpg
 
-from services.intelligence.domain.signals import Mark, Scope, Signal, SignalKind, survey_of
+from services.intelligence.domain.proposal_policy import ProposalPolicy
+from services.intelligence.domain.signals import Mark, Scope, Signal, SignalKind, programme_key, survey_of
 from services.intelligence.store.items import Item
 from shared.persistence.pool import Connection
 from shared.reference.kinds import LearnerGroup, SourceKind
 
-#: The day that the results of a survey's year speak of.
-SurveyDay = Callable[[str, int], date]
+#: Any number, but the same in every process: the space of the locks on providers.
+_PROVIDERS = 6_112_029
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +53,14 @@ _FLAG_REVISION = """
         where c.flag_id = g.id and (c.flag, c.triple_red) is distinct from (g.flag, g.triple_red)
     ), 0)"""
 
-#: Red flags of the last year of their series that says anything: what was red before that is history.
-#: A site that the register does not know is left open; the flag itself still names it.
+#: Red flags of the last year of their series that says anything: what was red before that is history. A site that the
+#: register does not know is left open; the flag itself still names it.
 _FLAGS = f"""
     select g.id, {_FLAG_REVISION} as revision, g.provider_code, s.ods_code as site_code, g.specialty, g.report_type,
            g.year, g.triple_red
-    from flags g left join organisations s on s.ods_code = g.site_code and s.parent_code = g.provider_code
+    from flags g
+    join organisations o on o.ods_code = g.provider_code and o.parent_code is null
+    left join organisations s on s.ods_code = g.site_code and s.parent_code = g.provider_code
     where g.flag = 'red' and not exists (
         select from flags later
         where later.provider_code = g.provider_code and later.report_type = g.report_type
@@ -77,9 +81,9 @@ async def lock_providers(connection: Connection, codes: Collection[str]) -> None
 
     Two signals that come at once would not see each other; after this, the second sees the first.
     """
-    await connection.fetch(
-        "select from organisations where ods_code = any($1) order by ods_code for no key update", list(codes)
-    )
+    # Not rows of the register: an import of organisations holds those, and waits for what an import of results holds.
+    keys = sorted({crc32(code.encode()) - 2**31 for code in codes})
+    await connection.fetch("select pg_advisory_xact_lock($1, key) from unnest($2::int[]) as key", _PROVIDERS, keys)
 
 
 async def providers_with_news(connection: Connection) -> list[str]:
@@ -93,14 +97,14 @@ async def providers_with_news(connection: Connection) -> list[str]:
     return [row["provider_code"] for row in rows]
 
 
-async def news(connection: Connection, codes: Collection[str], survey_day: SurveyDay) -> list[Signal]:
+async def news(connection: Connection, codes: Collection[str], policy: ProposalPolicy) -> list[Signal]:
     """The signals about these providers that the policy has not been applied to."""
-    return await _read(connection, codes, survey_day, items_that=_ITEM_NEWS, flags_that=_FLAG_NEWS)
+    return await _read(connection, codes, policy, items_that=_ITEM_NEWS, flags_that=_FLAG_NEWS)
 
 
-async def known(connection: Connection, codes: Collection[str], survey_day: SurveyDay) -> list[Signal]:
+async def known(connection: Connection, codes: Collection[str], policy: ProposalPolicy) -> list[Signal]:
     """All signals about these providers that hold now."""
-    return await _read(connection, codes, survey_day, items_that="true", flags_that="true")
+    return await _read(connection, codes, policy, items_that="true", flags_that="true")
 
 
 async def origins(connection: Connection, of: Sequence[Signal]) -> dict[str, Origin]:
@@ -147,17 +151,56 @@ def of_linked(item: Item) -> Signal:
 
 
 async def _read(
-    connection: Connection, codes: Collection[str], survey_day: SurveyDay, *, items_that: str, flags_that: str
+    connection: Connection, codes: Collection[str], policy: ProposalPolicy, *, items_that: str, flags_that: str
 ) -> list[Signal]:
     items = await connection.fetch(
         f"select * from ({_ITEMS}) i where provider_code = any($1) and {items_that}",  # noqa: S608 constants
         list(codes),
     )
+    places = await _worth_reading(connection, codes, policy)
     flags = await connection.fetch(
-        f"select * from ({_FLAGS}) f where provider_code = any($1) and {flags_that}",  # noqa: S608 constants
+        f"""
+        select * from ({_FLAGS} and g.provider_code = any($1)
+            and (g.triple_red or (g.provider_code, g.specialty) in (select * from unnest($2::text[], $3::text[])))) f
+        where {flags_that}""",  # noqa: S608 constants
+        list(codes),
+        [provider_code for provider_code, _ in places],
+        [specialty for _, specialty in places],
+    )
+    return [*(_of_item(row) for row in items), *(_of_flag(row, policy) for row in flags)]
+
+
+async def _worth_reading(
+    connection: Connection, codes: Collection[str], policy: ProposalPolicy
+) -> list[tuple[str, str]]:
+    """Provider and specialty of red flags that a rule can ask for though they are no triple reds.
+
+    A survey has thousands of red flags. Unless the policy asks for them alone, they say something only beside an item,
+    or a red flag of another survey.
+    """
+    red = await connection.fetch(
+        """
+        select provider_code, specialty, array_agg(distinct report_type) as reports
+        from flags where flag = 'red' and provider_code = any($1) group by provider_code, specialty""",
         list(codes),
     )
-    return [*(_of_item(row) for row in items), *(_of_flag(row, survey_day) for row in flags)]
+    spoken_of = await connection.fetch(
+        f"select distinct provider_code, programme from ({_ITEMS}) i where provider_code = any($1)",  # noqa: S608 a constant
+        list(codes),
+    )
+    sources = defaultdict[tuple[str, str], set[str]](set)
+    for row in red:
+        sources[(row["provider_code"], programme_key(row["specialty"]))] |= {
+            survey_of(one)[1] for one in row["reports"]
+        }
+    items = {(row["provider_code"], programme_key(row["programme"])) for row in spoken_of}
+    return [
+        (row["provider_code"], row["specialty"])
+        for row in red
+        if policy.asks_for_red_alone
+        or (place := (row["provider_code"], programme_key(row["specialty"]))) in items
+        or len(sources[place]) > 1
+    ]
 
 
 def _of_item(row: asyncpg.Record) -> Signal:
@@ -176,7 +219,7 @@ def _of_item(row: asyncpg.Record) -> Signal:
     )
 
 
-def _of_flag(row: asyncpg.Record, survey_day: SurveyDay) -> Signal:
+def _of_flag(row: asyncpg.Record, policy: ProposalPolicy) -> Signal:
     survey, source = survey_of(row["report_type"])
     return Signal(
         kind=SignalKind.FLAG,
@@ -192,6 +235,6 @@ def _of_flag(row: asyncpg.Record, survey_day: SurveyDay) -> Signal:
         standards=frozenset(),
         source=source,
         source_kind=survey,
-        on=survey_day(source, row["year"]),
+        on=policy.survey_day(source, row["year"]),
         marks=frozenset({Mark.RED, Mark.TRIPLE_RED} if row["triple_red"] else {Mark.RED}),
     )

@@ -74,7 +74,7 @@ class RuleView(BaseModel):
 class FileLineView(BaseModel):
     """Where a signal stands in an imported file."""
 
-    file_id: int = Field(description="The file: see `/imports/{file_id}`.")
+    file_id: int = Field(description="The file: see `/import-files/{file_id}`.")
     name: str = Field(description="What the file was called.")
     source: str = Field(description="The source whose export it is.")
     line: int = Field(description="Line of the file; the header is line 1.")
