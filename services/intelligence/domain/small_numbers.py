@@ -46,6 +46,8 @@ class SurveyCount:
     row: SurveyRow
     respondents: int
     earlier: Sequence[int] = ()
+    #: Number of the file that first brought the row. Rows of one file come at once.
+    first_file: int = 0
 
 
 def withheld(counts: Iterable[SurveyCount]) -> frozenset[SurveyRow]:
@@ -60,6 +62,7 @@ def withheld(counts: Iterable[SurveyCount]) -> frozenset[SurveyRow]:
     - A total that leaves one or two over beyond the rows under it: a publisher that drops a small row leaves just that.
     - A total of all specialties that leaves any number over, where another total does too: what they leave over could
       be subtracted crosswise. Where it is the sum of its rows, it tells nothing that they do not.
+    - What came later than a total that is withheld now, and is part of it: the total may have been read before.
     """
     families: dict[tuple[str, str, int], list[SurveyCount]] = defaultdict(list)
     for count in counts:
@@ -103,9 +106,20 @@ def _withheld_of(family: Sequence[SurveyCount]) -> Iterator[SurveyRow]:
     ]
     incomplete = [scope for scope, numbers in left_over.items() if any(numbers)]
     crosswise = [scope for scope in incomplete if not scope.specialty and len(incomplete) > 1]
+    hidden = {
+        scope
+        for scope in by_scope
+        if scope in few or scope in crosswise or any(scope.holds(part) for part in (*few, *crosswise))
+    }
+    known_before = [scope for scope in hidden if scope.is_total]
     for scope, same in by_scope.items():
-        if scope in few or scope in crosswise or any(scope.holds(part) for part in (*few, *crosswise)):
+        came = _came(same)
+        if scope in hidden or any(total.holds(scope) and _came(by_scope[total]) < came for total in known_before):
             yield from (count.row for count in same)
+
+
+def _came(same: Sequence[SurveyCount]) -> int:
+    return min(count.first_file for count in same)
 
 
 def _tells_of_few(same: Sequence[SurveyCount]) -> bool:

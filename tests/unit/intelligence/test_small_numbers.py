@@ -63,6 +63,15 @@ def test_totals_of_all_specialties_that_leave_something_over_could_be_subtracted
     assert withheld(alone) == frozenset()
 
 
+def test_parts_that_come_after_their_total_was_read_are_withheld_beside_a_small_one() -> None:
+    total = SurveyCount(row(), 10, first_file=1)
+    later = [SurveyCount(row("A"), 8, first_file=2), SurveyCount(row("B"), 2, first_file=2)]
+    assert sites_of(withheld([total, *later])) == {"", "A", "B"}
+    assert sites_of(withheld([total, later[0]])) == {"", "A"}
+    large = [SurveyCount(row("A"), 6, first_file=2), SurveyCount(row("B"), 4, first_file=2)]
+    assert withheld([total, *large]) == frozenset()
+
+
 def test_a_total_in_another_report_is_a_total_too() -> None:
     whole = SurveyRow("FICTHT001", "", "All", "Handover", 2024, "nts-provider")
     counts = [SurveyCount(whole, 12), SurveyCount(row("A"), 10), SurveyCount(row("B"), 2)]
