@@ -131,8 +131,8 @@ class Whole(_Remembering):
         return str(whole(cell, mapping, least=self._least, most=self._most))
 
 
-#: A column of numbers as nearly all files write them, with a comma after each.
-_PLAIN = re.compile(r"(?:(?:[0-9]{1,9}(?:\.[0-9]{1,9})?)?,)*")
+#: A column of numbers as nearly all files write them, with a divider after each.
+_PLAIN = re.compile(r"(?:(?:[0-9]{1,9}(?:\.[0-9]{1,9})?)?;)*")
 
 
 class Number:
@@ -147,7 +147,9 @@ class Number:
 
     def texts(self, cells: Sequence[str], mapping: Mapping) -> tuple[Sequence[str], dict[int, str]]:
         """The cells as COPY wants them; and why some are refused, by their place."""
-        if self._plain and _PLAIN.fullmatch(",".join(cells) + ","):
+        joined = ";".join(cells) + ";"
+        # As many dividers as cells: none of the cells holds one.
+        if self._plain and _PLAIN.fullmatch(joined) and joined.count(";") == len(cells):
             return ([cell or NULL for cell in cells] if "" in cells else cells), {}
         found: list[str] = []
         refused: dict[int, str] = {}
