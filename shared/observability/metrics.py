@@ -57,7 +57,10 @@ RELAY_STOPPED_KEYS = Gauge(
 RELAY_FAILURES = Counter("qc_relay_failures_total", "Times the relay lost the broker or the database and began anew.")
 
 SCHEDULED_RUNS = Counter(
-    "qc_scheduled_runs_total", "Runs of jobs by the clock, by job and result (done, failed).", ["job", "result"]
+    # Not `job`: that is the label by which Prometheus tells the services apart.
+    "qc_scheduled_runs_total",
+    "Runs of jobs by the clock, by job and result (done, failed).",
+    ["task", "result"],
 )
 
 HTTP_REQUESTS = Counter(

@@ -72,6 +72,9 @@ def worker(jobs: Sequence[Job]) -> Callable[[Clockwork], Awaitable[None]]:
         raise ValueError(f"two jobs have one name among {', '.join(job.name for job in jobs)}; name them apart")
 
     async def schedule_jobs(context: Clockwork) -> None:
+        for name in by_name:
+            # There from the start, or the first failure would not be a rise.
+            metrics.SCHEDULED_RUNS.labels(name, "failed")
         async with context.pool.acquire() as connection:
             await schedule.know(connection, by_name.keys(), datetime.now(UTC))
         while not context.is_stopping:

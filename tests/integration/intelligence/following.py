@@ -66,9 +66,9 @@ class Followed:
             self.view = answer.json()
         return answer
 
-    async def do(self, what: str, **body: Any) -> "Followed":
+    async def do(self, what: str, *, role: Role = Role.QUALITY_LEAD, **body: Any) -> "Followed":
         """Send a command that has to be carried out."""
-        answer = await self.ask(what, **body)
+        answer = await self.ask(what, role=role, **body)
         assert answer.status_code == 200, answer.text
         return self
 

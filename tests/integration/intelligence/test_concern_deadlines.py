@@ -137,6 +137,7 @@ async def test_a_job_that_fails_leaves_nothing_behind_and_does_not_hold_up_the_o
     assert done == ["sound"]
     assert await intelligence.pool.fetchval("select to_regclass('half_done')") is None
     row = await intelligence.pool.fetchrow("select * from scheduled_jobs where name = 'a broken one'")
+    assert row is not None
     assert (row["runs"], row["last_run_at"], row["due_at"]) == (0, None, NOW + timedelta(minutes=1))
 
 

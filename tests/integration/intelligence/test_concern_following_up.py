@@ -25,7 +25,7 @@ from tests.fixtures.services import ServiceUnderTest
 from tests.integration.intelligence.following import TODAY, TOMORROW, Followed
 
 NATIONAL, REGIONAL, MONITORING = "national_register", "regional_register", "enhanced_monitoring"
-CONDITION = {
+CONDITION: dict[str, Any] = {
     "register_kind": NATIONAL,
     "wording": "Forty per cent of the learners answer the survey.",
     "owner": "education_lead",
@@ -124,7 +124,7 @@ async def test_nothing_is_done_without_a_reason(intelligence: ServiceUnderTest, 
 
 async def test_a_command_that_does_not_fit_is_refused_and_changes_nothing(intelligence: ServiceUnderTest) -> None:
     concern = await Followed.rated(intelligence, 1)
-    for what, body, status in (
+    refused: list[tuple[str, dict[str, Any], int]] = [
         ("escalations", {"register_kind": NATIONAL}, 409),
         ("de-escalations", {"register_kind": NATIONAL}, 409),
         ("exit-conditions", CONDITION, 409),
@@ -140,7 +140,8 @@ async def test_a_command_that_does_not_fit_is_refused_and_changes_nothing(intell
         ("escalations", {"register_kind": REGIONAL, "escalated_on": str(TOMORROW)}, 422),
         ("escalations", {"register_kind": REGIONAL, "escalated_on": "2024-05-01"}, 422),
         ("correction", {"site_code": "NOSUCH"}, 422),
-    ):
+    ]
+    for what, body, status in refused:
         answer = await concern.ask(what, **body)
         assert answer.status_code == status, (what, answer.text)
     assert (await concern.read())["version"] == 2
