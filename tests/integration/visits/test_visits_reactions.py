@@ -7,7 +7,10 @@ import pytest
 
 from services.visits.domain.requirement import requirement_id
 from services.visits.policies import visit_policy
+from shared.contracts.concerns import ConcernCorrected
+from shared.contracts.examples import example_of
 from shared.contracts.fields import Category, Origin, ProviderRef, VisitKind
+from shared.contracts.registry import by_model
 from shared.contracts.visits import VisitRequired
 from shared.reference.kinds import ProviderKind
 from shared.security.roles import Role
@@ -181,3 +184,25 @@ async def test_a_provider_of_every_kind_can_have_requirements(world: World) -> N
     for number, kind in enumerate(ProviderKind):
         provider = ProviderRef(ods_code=f"FICTKIND{number}", name="A provider (fictional)", kind=kind)
         assert (await world.requirement(provider=provider))["provider"]["kind"] == kind
+
+
+async def test_a_corrected_scope_is_learnt_and_what_is_called_for_stays(world: World) -> None:
+    concern_id = await world.raised()
+    await world.rated(concern_id, Category.MAJOR)
+    before = await world.requirement_of(concern_id)
+    corrected = example_of(by_model(ConcernCorrected)).data.model_copy(
+        update={
+            "provider": FENBROOK,
+            "concern_id": concern_id,
+            "reference": world.reference(concern_id),
+            "site_code": None,
+            "programme": "Urology",
+        }
+    )
+    await world.service.receive(corrected, key=FENBROOK.ods_code)
+    row = await world.service.pool.fetchrow("select * from concerns where id = $1", concern_id)
+    assert row is not None
+    assert (row["site_code"], row["programme"], row["category"], row["open"]) == (None, "Urology", 3, True)
+    after = await world.requirement_of(concern_id)
+    assert (after["id"], after["state"], after["kind"]) == (before["id"], before["state"], before["kind"])
+    assert len(await world.service.emitted(VisitRequired)) == 1
