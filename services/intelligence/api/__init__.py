@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from services.intelligence.api import (
     concerns,
+    flags,
     following_up,
     imports,
     items,
@@ -15,5 +16,5 @@ from services.intelligence.api import (
 )
 
 router = APIRouter()
-for part in (providers, items, reports, proposals, concerns, following_up, register, volumes, imports):
+for part in (providers, items, flags, reports, proposals, concerns, following_up, register, volumes, imports):
     router.include_router(part.router)

@@ -47,6 +47,7 @@ create table flags (
     unique (provider_code, report_type, indicator, year, specialty, site_code)
 );
 create index flags_by_file on flags (by_file);
+create index flags_by_indicator on flags (indicator, year, report_type);
 create index flags_red on flags (provider_code, year) where flag = 'red';
 
 -- What a flag was before it was corrected. Rows are never changed.

@@ -108,7 +108,7 @@ RESULTS = st.builds(
 FILES = st.lists(st.lists(RESULTS, max_size=60, unique_by=key_of), min_size=1, max_size=3)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(files=FILES)
 async def test_what_is_stored_is_what_the_rule_says_after_every_file(
     intelligence: ServiceUnderTest, files: list[list[Result]]
