@@ -44,10 +44,10 @@ create table flags (
     version int not null default 1,       -- grows when a later file changes anything of the above but the benchmark
     by_file bigint not null,              -- the file that led to this version
     since timestamptz not null,
-    unique (provider_code, report_type, indicator, year, specialty, site_code)
+    unique (provider_code, indicator, year, report_type, specialty, site_code)
 );
 create index flags_by_file on flags (by_file);
-create index flags_by_indicator on flags (indicator, year, report_type);
+create index flags_by_indicator on flags (indicator, year);
 create index flags_red on flags (provider_code, year) where flag = 'red';
 
 -- What a flag was before it was corrected. Rows are never changed.

@@ -117,23 +117,24 @@ async def series(connection: Connection, wanted: Wanted) -> SeriesView:
 
 async def withheld_among(connection: Connection, found: Iterable[StoredFlag]) -> set[UUID]:
     """The flags whose numbers are withheld."""
-    families = {Family(flag.report_type, flag.provider_code, flag.indicator, flag.year) for flag in found}
+    families = {Family(flag.provider_code, flag.indicator, flag.year) for flag in found}
     return _withheld(await flags.respondents_of(connection, families))
 
 
 def _withheld(counts: Collection[Respondents]) -> set[UUID]:
-    by_report: dict[str, list[Respondents]] = defaultdict(list)
-    for count in counts:
-        by_report[count.report_type].append(count)
-    hidden: set[UUID] = set()
-    for group in by_report.values():
-        rows = withheld(SurveyCount(_row(count), count.n, count.earlier) for count in group)
-        hidden |= {count.id for count in group if _row(count) in rows}
-    return hidden
+    rows = withheld(SurveyCount(_row(count), count.n, count.earlier, count.first_file) for count in counts)
+    return {count.id for count in counts if _row(count) in rows}
 
 
 def _row(count: Respondents) -> SurveyRow:
-    return SurveyRow(count.provider_code, count.site_code, count.specialty, count.indicator, count.year)
+    return SurveyRow(
+        provider=count.provider_code,
+        site=count.site_code,
+        specialty=count.specialty,
+        indicator=count.indicator,
+        year=count.year,
+        report=count.report_type,
+    )
 
 
 async def _benchmark(connection: Connection, flag: StoredFlag) -> StoredBenchmark | None:
@@ -141,13 +142,17 @@ async def _benchmark(connection: Connection, flag: StoredFlag) -> StoredBenchmar
     found = await flags.benchmark(connection, flag.benchmark_id) if flag.benchmark_id is not None else None
     if found is None or found.results < _FEWEST_COMPARED:
         return None
-    families = await flags.families_of(connection, flag.report_type, flag.indicator, flag.year)
+    families = await flags.families_of(connection, flag.indicator, flag.year)
     counts = await flags.respondents_of(connection, families)
     hidden = _withheld(counts)
     rule = flag_rule(flag.edition)
     # Of a group all of whose other means are shown, the quartiles and the mean would give the one that is not.
     over_all = flag.report_type in rule.over_all_specialties
-    compared = (count for count in counts if over_all or count.specialty == flag.specialty)
+    compared = (
+        count
+        for count in counts
+        if count.report_type == flag.report_type and (over_all or count.specialty == flag.specialty)
+    )
     if any(count.id in hidden and count.n >= rule.least_respondents for count in compared):
         return None
     return found

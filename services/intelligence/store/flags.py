@@ -79,13 +79,14 @@ class Respondents:
     year: int
     n: int
     earlier: tuple[int, ...]
+    #: The file that first brought the result.
+    first_file: int
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Results of which one may be a total of others."""
+    """Results, in whatever report, of which one may be a total of others."""
 
-    report_type: str
     provider_code: str
     indicator: str
     year: int
@@ -183,10 +184,10 @@ async def respondents_of(connection: Connection, families: Collection[Family]) -
     rows = await connection.fetch(
         """
         select f.id, f.report_type, f.provider_code, f.site_code, f.specialty, f.indicator, f.year, f.n,
-               array(select c.n from flag_corrections c where c.flag_id = f.id) as earlier
-        from unnest($1::text[], $2::text[], $3::text[], $4::int[]) as k (report_type, provider_code, indicator, year)
-        join flags f using (report_type, provider_code, indicator, year)""",
-        [family.report_type for family in families],
+               array(select c.n from flag_corrections c where c.flag_id = f.id) as earlier,
+               least(f.file_id, (select min(c.file_id) from flag_corrections c where c.flag_id = f.id)) as first_file
+        from unnest($1::text[], $2::text[], $3::int[]) as k (provider_code, indicator, year)
+        join flags f using (provider_code, indicator, year)""",
         [family.provider_code for family in families],
         [family.indicator for family in families],
         [family.year for family in families],
@@ -194,12 +195,9 @@ async def respondents_of(connection: Connection, families: Collection[Family]) -
     return [Respondents(**{**dict(row), "earlier": tuple(row["earlier"])}) for row in rows]
 
 
-async def families_of(connection: Connection, report_type: str, indicator: str, year: int) -> list[Family]:
+async def families_of(connection: Connection, indicator: str, year: int) -> list[Family]:
     """All families on one indicator in one year: whoever may be compared with each other is among them."""
     rows = await connection.fetch(
-        "select distinct provider_code from flags where indicator = $1 and year = $2 and report_type = $3",
-        indicator,
-        year,
-        report_type,
+        "select distinct provider_code from flags where indicator = $1 and year = $2", indicator, year
     )
-    return [Family(report_type, row["provider_code"], indicator, year) for row in rows]
+    return [Family(row["provider_code"], indicator, year) for row in rows]

@@ -171,3 +171,17 @@ async def test_what_is_not_there_or_makes_no_sense_is_said(
 async def test_a_provider_without_results_has_an_empty_series(intelligence: ServiceUnderTest) -> None:
     series = await get(intelligence, "/series", provider="FICTHT001", indicator="Induction")
     assert (series["points"], series["mean"], series["lower_limit"]) == ([], None, None)
+
+
+async def test_a_total_in_another_report_is_a_total_too(intelligence: ServiceUnderTest) -> None:
+    sites = (
+        "FICTHT001,FICTHT001A,Surgery,Induction,2024,49,10,23\nFICTHT001,FICTHT001B,Surgery,Induction,2024,61.5,1,2\n"
+    )
+    await take_in(intelligence, sites)
+    total = "report_type," + HEADER + "nts-provider,FICTHT001,,All,Induction,2024,50,10,25\n"
+    answer = await intelligence.call("POST", "/imports/nts", role=Role.QUALITY_OFFICER, content=total.encode())
+    assert answer.json()["refused"] == 0, answer.text
+    found = (await get(intelligence, "/flags", provider="FICTHT001"))["items"]
+    assert {flag["report_type"]: flag["numbers_withheld"] for flag in found if flag["site_code"] is None} == {
+        "nts-provider": True
+    }
