@@ -20,10 +20,9 @@ def pieces(file: BinaryIO, encoding: str, wanted: Wanted, size: int, skip: int) 
 
     Raises FileRefused if the first object lacks what every row of this source needs.
     """
-    fields = list(wanted.mapping.columns)
     numbered = enumerate(chain.from_iterable(text_lines.blocks(file, encoding)), 1)
     first = True
-    rows: list[list[str]] = []
+    rows: list[dict[str, str]] = []
     lines: list[int] = []
     problems: list[RowProblem] = []
     records = 0
@@ -40,23 +39,25 @@ def pieces(file: BinaryIO, encoding: str, wanted: Wanted, size: int, skip: int) 
                         f"line {number} has not the members of {wanted.mapping.title} (missing: {', '.join(missing)})"
                     )
                 first = False
-                rows.append([cells.get(field, "") for field in fields])
+                rows.append(cells)
                 lines.append(number)
         if records == (min(size, skip) or size):
             if skip:
                 skip -= records
             else:
-                yield _piece(records, rows, lines, fields, problems, file.tell())
+                yield _piece(records, rows, lines, problems, file.tell())
             rows, lines, problems, records = [], [], [], 0
     if records and not skip:
-        yield _piece(records, rows, lines, fields, problems, file.tell())
+        yield _piece(records, rows, lines, problems, file.tell())
 
 
 def _piece(
-    records: int, rows: list[list[str]], lines: list[int], fields: list[str], problems: list[RowProblem], position: int
+    records: int, rows: list[dict[str, str]], lines: list[int], problems: list[RowProblem], position: int
 ) -> Piece:
-    cells: Sequence[Sequence[str]] = list(zip(*rows, strict=True)) or [()] * len(fields)
-    return Piece(records, lines, dict(zip(fields, cells, strict=True)), problems, position)
+    # As in a file of columns, a field that no row has is none that is empty.
+    fields = dict.fromkeys(chain.from_iterable(rows))
+    columns: dict[str, Sequence[str]] = {field: [cells.get(field, "") for cells in rows] for field in fields}
+    return Piece(records, lines, columns, problems, position)
 
 
 def _cells(line: str, wanted: Wanted) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Collection, Sequence
-from itertools import repeat
 
 from shared.imports.columns import NULL, Checked, Column, Number, Whole, Words, check
 from shared.imports.mapping import Mapping
@@ -148,5 +147,7 @@ def _take_spread_from_interval(checked: Checked) -> None:
 
 def with_report(piece: Piece, mapping: Mapping) -> None:
     """Let rows that name no report belong to the one of their source."""
-    if "report_type" not in piece.columns:
-        piece.columns["report_type"] = list(repeat(mapping.source, len(piece.lines)))
+    named = piece.columns.get("report_type")
+    piece.columns["report_type"] = (
+        [mapping.source] * len(piece.lines) if named is None else [cell.strip() or mapping.source for cell in named]
+    )

@@ -9,7 +9,7 @@ import pytest
 from shared.imports import reading
 from shared.imports.mapping import Mapping, Wanted
 from shared.imports.problems import LONGEST_CELL, FileRefused, RowProblem
-from tests.unit.imports.workbooks import cell, row, rows, workbook
+from tests.fixtures.workbooks import cell, row, rows, workbook
 
 MAPPING = Mapping.model_validate(
     {
