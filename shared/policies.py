@@ -53,10 +53,11 @@ class PolicyFiles(Generic[P]):
         return self._read(version or self.current)
 
     def _checked(self, version: str) -> P:
-        file = self._folder / f"{version}.json"
-        if Path(version).name != version or not file.is_file():
-            others = self._folder.glob(f"{self.current.rstrip('0123456789')}*.json")
-            raise UnknownPolicy(version, sorted(path.stem for path in others))
+        # Looked up among the names there are: a version can come from outside, and a path must never be made of it.
+        shipped = {path.stem: path for path in self._folder.glob(f"{self.current.rstrip('0123456789')}*.json")}
+        file = shipped.get(version)
+        if file is None:
+            raise UnknownPolicy(version, sorted(shipped))
         try:
             policy = self._model.model_validate_json(file.read_bytes())
         except ValidationError as error:

@@ -45,7 +45,9 @@ def test_a_file_is_read_once(folder: Path) -> None:
     assert policies.load("tea-policy-2") is first
 
 
-@pytest.mark.parametrize("version", ["tea-policy-3", "../tea-policy-1", "", "tea-policy-1.json"])
+@pytest.mark.parametrize(
+    "version", ["tea-policy-3", "../tea-policy-1", "tea-policy-1.json", "coffee-policy-1", "t" * 5000, "\0"]
+)
 def test_a_version_that_does_not_ship_is_named_with_those_that_do(folder: Path, version: str) -> None:
     policies = PolicyFiles(folder, Tea, current="tea-policy-3")
     with pytest.raises(UnknownPolicy, match=r"Shipped: tea-policy-1, tea-policy-2\.$"):

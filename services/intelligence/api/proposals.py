@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 
 from services.intelligence import policies
 from services.intelligence.commands import proposals as commands
@@ -100,7 +100,7 @@ async def get_duplicates(connection: Reading, concern_id: UUID) -> DuplicatesVie
 @router.get(
     "/policies/proposals/{version}", summary="A version of the policy", dependencies=[Depends(allowed(Permission.READ))]
 )
-async def get_policy(version: Line) -> ProposalPolicy:
+async def get_policy(version: Annotated[Line, Path(description="Such as `proposal-policy-1`.")]) -> ProposalPolicy:
     """The rules by which concerns are proposed, as they were in this version; `current` is the one in force."""
     try:
         return policies.proposal_policy(None if version == "current" else version)

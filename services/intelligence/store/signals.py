@@ -24,7 +24,7 @@ class Origin:
 
     #: Grows when what it says is corrected.
     revision: int
-    #: False if it no longer points to something being wrong.
+    #: False for an item that a later file says otherwise of.
     holds: bool
     #: The imported file and the line in it; None for what was not imported.
     file_id: int | None
@@ -115,7 +115,7 @@ async def origins(connection: Connection, of: Sequence[Signal]) -> dict[str, Ori
         from intelligence_items i left join import_files f on f.id = i.file_id
         where i.id = any($1)
         union all
-        select g.id, {_FLAG_REVISION}, g.flag = 'red', g.file_id, f.name, f.source, g.line
+        select g.id, {_FLAG_REVISION}, true, g.file_id, f.name, f.source, g.line
         from flags g join import_files f on f.id = g.file_id
         where g.id = any($2)""",  # noqa: S608 a constant
         [UUID(signal.id) for signal in of if signal.kind is SignalKind.ITEM],

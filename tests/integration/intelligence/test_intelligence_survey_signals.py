@@ -82,7 +82,7 @@ async def test_a_triple_red_proposes_a_concern_that_leads_back_to_file_and_line(
         headers={"If-Match": '"1"'},
     )
     concern_id = answer.json()["concern_id"]
-    evidence = (await intelligence.call("GET", f"/concerns/{concern_id}/evidence", role=Role.READER)).json()
+    evidence = (await intelligence.call("GET", f"/concerns/{concern_id}/evidence", role=Role.QUALITY_OFFICER)).json()
     assert [(one["kind"], one["file"]["line"]) for one in evidence["evidence"]] == [("flag", 20)]
 
 
@@ -192,6 +192,17 @@ async def test_an_organisation_that_comes_late_is_judged_by_what_is_there(intell
     assert len(await intelligence.emitted(IntelligenceFlagged)) == 3
 
 
+async def dismiss(service: ServiceUnderTest, proposal: dict) -> None:
+    answer = await service.call(
+        "POST",
+        f"/proposals/{proposal['id']}/dismissal",
+        role=Role.QUALITY_OFFICER,
+        json={"reason": "corrected", "rationale": "The publisher corrected the mean."},
+        headers={"If-Match": f'"{proposal["version"]}"'},
+    )
+    assert answer.status_code == 200, answer.text
+
+
 # Corrections --------------------------------------------------------------------------------------------------------
 
 
@@ -202,20 +213,14 @@ async def test_a_correction_is_seen_in_the_evidence_and_a_flag_that_is_red_again
     await bring_in(intelligence, *year_of(2024, mean=80))
     (proposal,) = await proposals(intelligence)
     assert [one["holds"] for one in proposal["evidence"]] == [False]
-    answer = await intelligence.call(
-        "POST",
-        f"/proposals/{proposal['id']}/dismissal",
-        role=Role.QUALITY_OFFICER,
-        json={"reason": "corrected", "rationale": "The publisher corrected the mean."},
-        headers={"If-Match": '"1"'},
-    )
-    assert answer.status_code == 200, answer.text
+    await dismiss(intelligence, proposal)
     # Other numbers and the same colour are no news; the same colour after another one is.
     await bring_in(intelligence, *year_of(2024, mean=79))
     assert len(await proposals(intelligence)) == 1
     await bring_in(intelligence, *year_of(2024, mean=51))
     first, second = await proposals(intelligence)
     assert (first["id"], second["state"]) == (proposal["id"], "proposed")
+    await dismiss(intelligence, second)
     await bring_in(intelligence, *year_of(2024, mean=52))
     assert len(await proposals(intelligence)) == 2
 
@@ -250,6 +255,12 @@ async def test_what_no_longer_stands_out_is_told_with_what_it_was(intelligence: 
     assert len(await intelligence.emitted(IntelligenceFlagged)) == 3
 
 
+async def test_a_correction_that_leaves_the_colour_is_not_told(intelligence: ServiceUnderTest) -> None:
+    await three_years(intelligence)
+    await bring_in(intelligence, *year_of(2023, mean=51))
+    assert await intelligence.emitted(IntelligenceCorrected) == []
+
+
 async def test_what_stands_out_nowhere_is_not_told(intelligence: ServiceUnderTest) -> None:
     await bring_in(intelligence, *year_of(2024, mean=80))
     await bring_in(intelligence, *year_of(2024, mean=79.9))
@@ -272,6 +283,10 @@ async def test_items_of_two_files_agree_and_lead_back_to_their_lines(intelligenc
         (school["file_id"], "head-of-school", 2),
         (university["file_id"], "university", 2),
     ]
+    corrected = row.replace("Left alone at night.", "Not left alone.").replace("adverse", "neutral")
+    await bring_in(intelligence, corrected, source="university", header=header)
+    (proposal,) = await proposals(intelligence)
+    assert [one["holds"] for one in proposal["evidence"]] == [True, False]
 
 
 async def test_a_comment_on_patient_safety_is_known_however_its_theme_is_written(
