@@ -240,6 +240,19 @@ DELIVERY = Row(
             width=24,
             height=6,
         ),
+        Panel(
+            "Jobs by the clock",
+            "Runs of what each service does when it is due. One that fails is tried again every minute.",
+            "cps",
+            [
+                Query(
+                    f"sum by (job, task, result) (rate(qc_scheduled_runs_total{{{_JOB}}}[$__rate_interval]))",
+                    "{{job}} {{task}}: {{result}}",
+                ),
+            ],
+            width=24,
+            height=6,
+        ),
     ],
 )
 
