@@ -25,7 +25,7 @@ from services.intelligence.views.concerns import (
 )
 from services.intelligence.views.reporters import ReporterAccess, ReporterErased, ReporterView
 from shared.security.roles import Permission
-from shared.web.callers import allowed
+from shared.web.callers import Reader, allowed
 from shared.web.commands import Command, command
 from shared.web.etags import Expected, etag
 from shared.web.pages import Cursor, CursorText, Limit, Page
@@ -58,12 +58,15 @@ async def list_concerns(
     return _cursor.page([queries.summary(concern) for concern in found], limit, lambda concern: concern.id)
 
 
-@router.get(
-    "/concerns/{concern_id}", summary="The whole story of a concern", dependencies=[Depends(allowed(Permission.READ))]
-)
-async def get_concern(connection: Reading, concern_id: UUID, response: Response) -> ConcernView:
-    """A concern, its ratings, what it rests on, and every event about it from all four services, with its id."""
+@router.get("/concerns/{concern_id}", summary="The whole story of a concern")
+async def get_concern(connection: Reading, caller: Reader, concern_id: UUID, response: Response) -> ConcernView:
+    """A concern, its ratings, what it rests on, and every event about it from all four services, with its id.
+
+    The items it rests on can be what one person said: without the permission `record_intelligence` there are none.
+    """
     found = await queries.concern(connection, concern_id)
+    if not caller.may(Permission.RECORD_INTELLIGENCE):
+        found.items.clear()
     response.headers["ETag"] = etag(found.version)
     return found
 

@@ -20,6 +20,8 @@ from shared.web.uploads import uploaded
 
 router = APIRouter(tags=["imports"])
 
+#: How many rows a file had can be how many people had something to say.
+_SENDING = [Depends(allowed(Permission.IMPORT_REGISTER))]
 Sending = Annotated[Caller, Depends(allowed(Permission.IMPORT_REGISTER))]
 SourceName = Annotated[str, Path(max_length=40, description="A source: see `/sources`.", examples=["nts"])]
 FileId = Annotated[int, Path(ge=1, le=2**62, description="Number of a file.")]
@@ -80,7 +82,7 @@ async def import_file(
         )
 
 
-@router.get("/import-files", summary="List imported files", dependencies=[Depends(allowed(Permission.READ))])
+@router.get("/import-files", summary="List imported files", dependencies=_SENDING)
 async def list_files(
     connection: Reading,
     source: Annotated[Line | None, Query(description="Only of this source.")] = None,
@@ -101,7 +103,7 @@ async def list_files(
     return _files.page([ImportFileView.of(file) for file in found], limit, lambda file: file.id)
 
 
-@router.get("/import-files/{file_id}", summary="One imported file", dependencies=[Depends(allowed(Permission.READ))])
+@router.get("/import-files/{file_id}", summary="One imported file", dependencies=_SENDING)
 async def get_file(connection: Reading, file_id: FileId) -> ImportFileView:
     """A file, and how far it is."""
     found = await import_files.load(connection, file_id)
@@ -113,7 +115,7 @@ async def get_file(connection: Reading, file_id: FileId) -> ImportFileView:
 @router.get(
     "/import-files/{file_id}/problems",
     summary="What was wrong with a file",
-    dependencies=[Depends(allowed(Permission.IMPORT_REGISTER))],
+    dependencies=_SENDING,
 )
 async def list_problems(
     connection: Reading, file_id: FileId, limit: Limit = 200, cursor: CursorText = None

@@ -84,7 +84,7 @@ async def dismiss_proposal(proposal_id: UUID, body: DismissProposal, command: Ma
 @router.get(
     "/concerns/{concern_id}/evidence",
     summary="What a concern rests on",
-    dependencies=[Depends(allowed(Permission.READ))],
+    dependencies=_MANAGING,
 )
 async def get_evidence(connection: Reading, concern_id: UUID) -> ConcernEvidenceView:
     """The flags and items a concern rests on, back to the file and line each came from."""

@@ -167,14 +167,14 @@ async def test_accepting_raises_a_concern_that_rests_on_the_same_items(intellige
     assert answer.status_code == 200, answer.text
     accepted = answer.json()
     assert (accepted["state"], accepted["version"]) == ("accepted", 2)
-    concern = (await intelligence.call("GET", f"/concerns/{accepted['concern_id']}", role=Role.READER)).json()
+    concern = (await intelligence.call("GET", f"/concerns/{accepted['concern_id']}", role=Role.QUALITY_OFFICER)).json()
     assert (concern["summary"], concern["standards"], concern["status"]) == (ACCEPTANCE["summary"], ["3.5"], "open")
     assert (concern["source_kind"], concern["programme"]) == ("head_of_school", "General surgery")
     assert {item["id"] for item in concern["items"]} == {one["id"] for one in proposal["evidence"]}
     assert concern["history"][0]["reason"] == ACCEPTANCE["rationale"]
     (event,) = await intelligence.emitted(ConcernRaised)
     assert (str(event.proposal_id), event.raised_by_policy) == (proposal["id"], None)
-    evidence = (await intelligence.call("GET", f"/concerns/{concern['id']}/evidence", role=Role.READER)).json()
+    evidence = (await intelligence.call("GET", f"/concerns/{concern['id']}/evidence", role=Role.QUALITY_OFFICER)).json()
     assert evidence["proposals"] == [proposal["id"]]
     assert [one["id"] for one in evidence["evidence"]] == [one["id"] for one in proposal["evidence"]]
 
@@ -207,14 +207,14 @@ async def test_merging_gives_an_open_concern_what_the_proposal_rests_on(intellig
     answer = await decide(intelligence, second, "merger", {"concern_id": concern_id, "rationale": "The same gap."})
     assert answer.status_code == 200, answer.text
     assert (answer.json()["state"], answer.json()["concern_id"]) == ("merged", concern_id)
-    concern = (await intelligence.call("GET", f"/concerns/{concern_id}", role=Role.READER)).json()
+    concern = (await intelligence.call("GET", f"/concerns/{concern_id}", role=Role.QUALITY_OFFICER)).json()
     assert len(concern["items"]) == 4
     assert (concern["version"], concern["history"][-1]["reason"]) == (2, "The same gap.")
     assert len(await intelligence.emitted(ConcernRaised)) == 1
     (event,) = await intelligence.emitted(ConcernMerged)
     assert (str(event.concern_id), str(event.proposal_id), event.merged_concern_id) == (concern_id, second["id"], None)
     assert any(chapter["type"].endswith("concern.merged.v1") for chapter in concern["story"])
-    evidence = (await intelligence.call("GET", f"/concerns/{concern_id}/evidence", role=Role.READER)).json()
+    evidence = (await intelligence.call("GET", f"/concerns/{concern_id}/evidence", role=Role.QUALITY_OFFICER)).json()
     assert evidence["proposals"] == [first["id"], second["id"]]
     assert len(evidence["evidence"]) == 4
 

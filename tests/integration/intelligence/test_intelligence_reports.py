@@ -44,7 +44,7 @@ async def test_a_report_is_kept_and_raises_nothing_by_itself(intelligence: Servi
     assert (report["words"], report["happened_on"], report["source_kind"]) == (WORDS, "2024-05-02", "learner")
     listed = (await intelligence.call("GET", "/reports", role=Role.QUALITY_LEAD)).json()["items"]
     assert listed == [report]
-    item = (await intelligence.call("GET", f"/intelligence/{receipt['id']}", role=Role.READER)).json()
+    item = (await intelligence.call("GET", f"/intelligence/{receipt['id']}", role=Role.QUALITY_OFFICER)).json()
     assert item["summary"] == "A report by a learner."
 
 
@@ -60,7 +60,7 @@ async def test_an_immediate_safety_report_is_a_concern_at_once(intelligence: Ser
         "concern.proposed.v1",
         "concern.raised.v1",
     ]
-    concern = (await intelligence.call("GET", f"/concerns/{raised.concern_id}", role=Role.READER)).json()
+    concern = (await intelligence.call("GET", f"/concerns/{raised.concern_id}", role=Role.QUALITY_OFFICER)).json()
     assert [item["id"] for item in concern["items"]] == [receipt["id"]]
     assert (concern["history"][0]["actor"], concern["raised_on"]) == (
         "policy:proposal-policy-1",
@@ -98,7 +98,7 @@ async def test_nobody_but_its_store_and_one_role_knows_who_sent_it_or_reads_its_
         for path in ("/reports", f"/reports/{receipt['id']}"):
             assert (await intelligence.call("GET", path, role=role)).status_code == 403
     for path in ("/intelligence", "/concerns"):
-        assert "Quillfeather" not in (await intelligence.call("GET", path, role=Role.READER)).text
+        assert "Quillfeather" not in (await intelligence.call("GET", path, role=Role.QUALITY_OFFICER)).text
 
 
 async def test_who_sent_a_report_is_seen_by_one_role_and_each_look_is_logged(intelligence: ServiceUnderTest) -> None:
