@@ -95,9 +95,7 @@ class Machine(Generic[S, T]):
         sources = [source for source, other in self._rows if other == command]
         if not sources:
             return f"{self.name} knows no command {_words(command)}."
-        return (
-            f"{self.name} is {_words(state)}; to {_words(command)} it has to be {' or '.join(map(_words, sources))}."
-        )
+        return f"{self.name} is {_words(state)}; to {_words(command)} it has to be {' or '.join(map(_words, sources))}."
 
     def _check(self) -> None:
         left: Mapping[S, set[S]] = {state: set() for state in self.states}

@@ -197,7 +197,11 @@ class Concern:
             raise RuleBroken("merged_concern_id", "is the concern itself")
         if other.provider.ods_code != self.provider.ods_code:
             raise RuleBroken("merged_concern_id", f"is about {self.provider.ods_code}, another provider")
-        merged = self.moved(self.life.merge(other.id, on, why))
+        try:
+            merged = self.moved(self.life.merge(other.id, on, why))
+        except NotInThisState as error:
+            # Two concerns are meant here; say which one of them.
+            raise NotInThisState(f"Concern {self.reference} cannot be merged into another. {error}") from error
         return merged, merged.closure(Origin.REPORTED)
 
     def take_over(self, other: "Concern", on: date, *, why: str) -> tuple["Concern", ConcernMerged]:
