@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -50,8 +51,7 @@ def flags(file: File, report: Report = None, as_json: AsJson = False) -> None:
     except UnknownReport as error:
         raise UserError(f"{error}.") from error
     if as_json:
-        for one in flagged:
-            typer.echo(json.dumps(_object(one), ensure_ascii=False))
+        sys.stdout.writelines(f"{json.dumps(_object(one), ensure_ascii=False)}\n" for one in flagged)
     else:
         _table(flagged, rule)
     for problem in sorted(problems, key=lambda problem: problem.line):

@@ -18,39 +18,42 @@ _TIMEOUT_S = 600
 
 _GROUPS_OF_FILE = """
     create temporary table flag_groups on commit drop as
-    select distinct report_type, indicator, year,
-           case when report_type = any($1::text[]) then '' else specialty end collate "C" as specialty
-    from survey_results where file_id = $2"""
+    select row_number() over ()::int as number, report_type, indicator, year, specialty
+    from (
+        select distinct report_type, indicator, year,
+               case when report_type = any($1::text[]) then '' else specialty end collate "C" as specialty
+        from survey_results where file_id = $2
+    ) as touched"""
 
 _GROUPS_OF_PROVIDERS = """
     create temporary table flag_groups on commit drop as
-    select distinct report_type, indicator, year,
-           case when report_type = any($1::text[]) then '' else specialty end collate "C" as specialty
-    from survey_results where provider_code = any($2::text[])"""
+    select row_number() over ()::int as number, report_type, indicator, year, specialty
+    from (
+        select distinct report_type, indicator, year,
+               case when report_type = any($1::text[]) then '' else specialty end collate "C" as specialty
+        from survey_results where provider_code = any($2::text[])
+    ) as touched"""
 
-_ROWS = """
-    create temporary table flag_rows on commit drop as
-    select r.file_id, r.line, r.report_type, r.provider_code, r.site_code, r.specialty, r.indicator, r.year,
-           r.mean, r.sd, r.n, g.specialty as compared
-    from survey_results r
-    join flag_groups g on g.report_type = r.report_type and g.indicator = r.indicator and g.year = r.year
-        and g.specialty = case when r.report_type = any($1::text[]) then '' else r.specialty end
-    where r.year between (select min(year) from flag_groups) and (select max(year) from flag_groups)"""
-
-# $1 fewest respondents; for k results the quartiles lie between the (k-1)/4th and the next of their means in order.
-# total is the sum of n·mean and spread N²(N−1) times the squared standard error of the benchmark mean.
+# $1 report types over all specialties, $2 fewest respondents. For k results the quartiles lie between the (k-1)/4th and
+# the next of their means in order. total is the sum of n·mean, and spread N²(N−1) times the squared standard error of
+# the benchmark mean.
 _COMPARED = """
     create temporary table flag_compared on commit drop as
     with summed as (
-        select report_type, indicator, year, compared,
-               count(*)::int as results, sum(n)::numeric as respondents,
-               sum(n * mean::numeric) as total,
-               sum(n * (mean::numeric * mean::numeric) + (n - 1) * (sd::numeric * sd::numeric)) as squares,
-               array_agg(mean order by mean) as means
-        from flag_rows where n >= $1
-        group by report_type, indicator, year, compared
+        select number, count(*)::int as results, sum(n)::numeric as respondents, sum(n * m) as total,
+               sum(n * (m * m) + (n - 1) * (s * s)) as squares, array_agg(mean order by mean) as means
+        from (
+            select g.number, r.n, r.mean, r.mean::numeric as m, r.sd::numeric as s
+            from survey_results r
+            join flag_groups g on g.report_type = r.report_type and g.indicator = r.indicator and g.year = r.year
+                and g.specialty = case when r.report_type = any($1::text[]) then '' else r.specialty end
+            where r.n >= $2
+              and r.year between (select min(year) from flag_groups) and (select max(year) from flag_groups)
+            offset 0  -- each number is cast once
+        ) as scores
+        group by number
     )
-    select report_type, indicator, year, compared, results, respondents, total,
+    select number, g.report_type, g.indicator, g.year, g.specialty as compared, results, respondents, total,
            respondents * squares - total * total as spread,
            (4 - (results - 1) % 4) * means[1 + (results - 1) / 4]::numeric
                + (results - 1) % 4 * coalesce(means[2 + (results - 1) / 4]::numeric, 0) as lower4,
@@ -58,14 +61,13 @@ _COMPARED = """
                + 3 * (results - 1) % 4 * coalesce(means[2 + 3 * (results - 1) / 4]::numeric, 0) as upper4,
            sqrt((respondents * squares - total * total) / (respondents * respondents * (respondents - 1)))::float8
                as error
-    from summed"""
+    from summed join flag_groups g using (number)"""
 
 # $1 edition, $2 instant
 _END_BENCHMARKS = """
     update flag_benchmarks b set ended_at = $2
     from flag_groups g
-    left join flag_compared c on c.report_type = g.report_type and c.indicator = g.indicator and c.year = g.year
-        and c.compared = g.specialty
+    left join flag_compared c using (number)
     where b.ended_at is null and b.report_type = g.report_type and b.indicator = g.indicator and b.year = g.year
       and b.specialty = g.specialty
       and (b.edition, b.results, b.respondents, b.lower_quartile, b.upper_quartile, b.mean, b.variance)
@@ -85,7 +87,8 @@ _ADD_BENCHMARKS = """
         where b.ended_at is null and b.report_type = c.report_type and b.indicator = c.indicator and b.year = c.year
           and b.specialty = c.compared)"""
 
-# $1 fewest respondents, $2 multiplier; $3/$4 is the multiplier as a fraction of whole numbers; $5 edition.
+# $1 fewest respondents, $2 multiplier; $3/$4 is the multiplier as a fraction of whole numbers; $5 edition; $6 report
+# types over all specialties.
 # far is N times the distance of the means. Intervals are apart if far/N > multiplier·(sd/√n + error). Both sides
 # times what clears every denominator, and squared twice: rest > 0 and rest² > 4·$3⁴·N²·sd²·spread·n·(N−1).
 _FLAGGED = """
@@ -94,12 +97,14 @@ _FLAGGED = """
         select r.*, b.id as benchmark_id, c.respondents, c.spread, c.error,
                4 * r.mean::numeric < c.lower4 as low, 4 * r.mean::numeric > c.upper4 as high,
                c.total - c.respondents * r.mean::numeric as far, r.sd::numeric * r.sd::numeric as variance
-        from flag_rows r
+        from survey_results r
         join organisations o on o.ods_code = r.provider_code
-        left join flag_compared c on c.report_type = r.report_type and c.indicator = r.indicator and c.year = r.year
-            and c.compared = r.compared
+        join flag_groups g on g.report_type = r.report_type and g.indicator = r.indicator and g.year = r.year
+            and g.specialty = case when r.report_type = any($6::text[]) then '' else r.specialty end
+        left join flag_compared c on c.number = g.number
         left join flag_benchmarks b on b.ended_at is null and b.report_type = c.report_type
             and b.indicator = c.indicator and b.year = c.year and b.specialty = c.compared
+        where r.year between (select min(year) from flag_groups) and (select max(year) from flag_groups)
     ), measured as (
         select p.*, abs(far / respondents)::float8 as distance, $2::float8 * (sd / sqrt(n::float8) + error) as reach
         from placed p
@@ -124,7 +129,8 @@ _FLAGGED = """
                 else case when low then 'pink' else 'light-green' end end as flag
     from judged"""
 
-# Red ones of later years, whose triple red may come or go with a year that is flagged now. $1 years of a triple red.
+# Red ones of later years, whose triple red may come or go with a year that is flagged now. $1 years of a
+# triple red, $2 report types over all specialties.
 _LATER_YEARS = """
     insert into flag_staged
     select f.file_id, f.line, f.report_type, f.provider_code, f.site_code, f.specialty, f.indicator, f.year, f.mean,
@@ -133,13 +139,15 @@ _LATER_YEARS = """
     where f.flag = 'red'
       and exists (
         select from flag_groups g
-        where g.report_type = f.report_type and g.indicator = f.indicator and g.specialty in ('', f.specialty)
+        where g.report_type = f.report_type and g.indicator = f.indicator
+          and g.specialty = case when f.report_type = any($2::text[]) then '' else f.specialty end
           and g.year between f.year - ($1 - 1) and f.year - 1)
       and not exists (
         select from flag_groups g
-        where g.report_type = f.report_type and g.indicator = f.indicator and g.specialty in ('', f.specialty)
-          and g.year = f.year)"""
+        where g.report_type = f.report_type and g.indicator = f.indicator and g.year = f.year
+          and g.specialty = case when f.report_type = any($2::text[]) then '' else f.specialty end)"""
 
+# $1 and $2 likewise.
 _TRIPLE_RED = """
     with red as (
         select provider_code, report_type, indicator, specialty, site_code, year from flag_staged where flag = 'red'
@@ -147,8 +155,8 @@ _TRIPLE_RED = """
         select provider_code, report_type, indicator, specialty, site_code, year from flags f
         where flag = 'red' and not exists (
             select from flag_groups g
-            where g.report_type = f.report_type and g.indicator = f.indicator and g.specialty in ('', f.specialty)
-              and g.year = f.year)
+            where g.report_type = f.report_type and g.indicator = f.indicator and g.year = f.year
+              and g.specialty = case when f.report_type = any($2::text[]) then '' else f.specialty end)
     ), whole as (
         select provider_code, report_type, indicator, specialty, site_code, now.year
         from red now join red earlier using (provider_code, report_type, indicator, specialty, site_code)
@@ -200,7 +208,8 @@ _ADD = """
     where not exists (
         select from flags f
         where (s.provider_code, s.report_type, s.indicator, s.year, s.specialty, s.site_code)
-            = (f.provider_code, f.report_type, f.indicator, f.year, f.specialty, f.site_code))"""
+            = (f.provider_code, f.report_type, f.indicator, f.year, f.specialty, f.site_code))
+    order by provider_code, indicator, year, report_type, specialty, site_code"""
 
 
 async def of_file(connection: Connection, rule: FlagRule, file_id: int, at: datetime) -> int:
@@ -224,9 +233,7 @@ async def _gather(connection: Connection, statement: str, *arguments: object) ->
     """Set out the groups to flag; returns how many they are."""
     # Two files at once would each compare with a benchmark that knows nothing of the other.
     await connection.execute("lock table flags in share row exclusive mode", timeout=_TIMEOUT_S)
-    await connection.execute(
-        "drop table if exists pg_temp.flag_groups, pg_temp.flag_rows, pg_temp.flag_compared, pg_temp.flag_staged"
-    )
+    await connection.execute("drop table if exists pg_temp.flag_groups, pg_temp.flag_compared, pg_temp.flag_staged")
     return await _run(connection, statement, *arguments)
 
 
@@ -235,9 +242,7 @@ async def _evaluate(connection: Connection, rule: FlagRule, file_id: int | None,
     await connection.execute("set local enable_nestloop = off; set local work_mem = '64MB'")
     multiplier, least, edition = Fraction(rule.interval_multiplier), rule.least_respondents, rule.version
     await _analyse(connection, "flag_groups")
-    await _run(connection, _ROWS, rule.over_all_specialties)
-    await _analyse(connection, "flag_rows")
-    await _run(connection, _COMPARED, least)
+    await _run(connection, _COMPARED, rule.over_all_specialties, least)
     await _analyse(connection, "flag_compared")
     await _run(connection, _END_BENCHMARKS, edition, at)
     await _run(connection, _ADD_BENCHMARKS, edition, rule.interval_multiplier, file_id, at)
@@ -249,10 +254,11 @@ async def _evaluate(connection: Connection, rule: FlagRule, file_id: int | None,
         Decimal(multiplier.numerator),
         Decimal(multiplier.denominator),
         edition,
+        rule.over_all_specialties,
     )
-    await _run(connection, _LATER_YEARS, rule.years_of_a_triple_red)
+    await _run(connection, _LATER_YEARS, rule.years_of_a_triple_red, rule.over_all_specialties)
     await _analyse(connection, "flag_staged")
-    await _run(connection, _TRIPLE_RED, rule.years_of_a_triple_red)
+    await _run(connection, _TRIPLE_RED, rule.years_of_a_triple_red, rule.over_all_specialties)
     await _run(connection, _KEEP_WHAT_WAS, file_id, at)
     corrected = await _run(connection, _CORRECT, file_id, at)
     await _run(connection, _COMPARE_ANEW)

@@ -109,18 +109,19 @@ FILES = st.lists(st.lists(RESULTS, max_size=60, unique_by=key_of), min_size=1, m
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(files=FILES)
+@given(files=FILES, report=st.sampled_from(["nts", "nts-provider"]))
 async def test_what_is_stored_is_what_the_rule_says_after_every_file(
-    intelligence: ServiceUnderTest, files: list[list[Result]]
+    intelligence: ServiceUnderTest, files: list[list[Result]], report: str
 ) -> None:
     pool = intelligence.pool
     await forget(pool)
     holds: dict[Key, Result] = {}
     for results in files:
-        await take_in(pool, results)
+        await take_in(pool, results, report=report)
         holds |= {key_of(result): result for result in results}
-        found = await stored(pool)
-        assert {key: (row["flag"], row["triple_red"]) for key, row in found.items()} == expected(list(holds.values()))
+        found = await stored(pool, report)
+        held_flags = {key: (row["flag"], row["triple_red"]) for key, row in found.items()}
+        assert held_flags == expected(list(holds.values()), report)
         for key, row in found.items():
             held = holds[key]
             assert (row["n"], row["edition"]) == (held.n, RULE.version)
