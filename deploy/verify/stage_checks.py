@@ -19,8 +19,10 @@ from shared.contracts.concerns import (
     ConcernClosed,
     ConcernCorrected,
     ConcernDeEscalated,
+    ConcernDismissed,
     ConcernEscalated,
     ConcernMerged,
+    ConcernProposed,
     ConcernRaised,
     ConcernRated,
     ConcernReopened,
@@ -78,7 +80,7 @@ class Heard:
 
 
 def told_by_intelligence(facts: Intelligence) -> Expected:
-    """The events that the register's concerns have been through."""
+    """The events that the register's concerns and the proposals of others have been through."""
     every = facts.concerns.values()
     return {
         ConcernRaised: {concern.id: 1 for concern in every},
@@ -91,6 +93,8 @@ def told_by_intelligence(facts: Intelligence) -> Expected:
         ConcernMerged: {concern.id: concern.took_over for concern in every},
         ExitConditionSet: dict.fromkeys(facts.conditions, 1),
         ExitConditionSettled: facts.conditions,
+        ConcernProposed: dict.fromkeys(facts.proposals, 1),
+        ConcernDismissed: {proposal: int(dismissed) for proposal, dismissed in facts.proposals.items()},
         TrainingSuspended: dict.fromkeys(facts.suspensions, 1),
         TrainingRestored: {suspension: int(ended) for suspension, ended in facts.suspensions.items()},
     }

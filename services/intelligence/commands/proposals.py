@@ -46,7 +46,7 @@ async def merge_proposal(
         merged = proposal.merge(before, body.rationale, work.today)
         after, event = before.take_over_proposal(proposal.id, work.today, why=body.rationale)
     await items.link(work.connection, after.id, proposal.item_ids)
-    await keep(work, caller.subject, before, after, called="took over", reason=body.rationale, event=event)
+    await keep(work, caller.subject, before, after, called="took over a proposal", reason=body.rationale, event=event)
     return await _decided(work, caller, merged, "merged", body.rationale)
 
 

@@ -39,6 +39,8 @@ class Facts:
     conditions: dict[UUID, int]
     #: Whether each suspension of training has ended, by its id.
     suspensions: dict[UUID, bool]
+    #: Whether each proposal was dismissed, by its id.
+    proposals: dict[UUID, bool]
     #: (concern, event) of every chapter of every story, as often as it is there.
     chapters: list[tuple[UUID, UUID]]
 
@@ -80,6 +82,7 @@ async def read(connection: Connection) -> Facts:
         group by e.id"""
     )
     suspensions = await connection.fetch("select id, restored_on is not null as ended from training_suspensions")
+    proposals = await connection.fetch("select id, state = 'dismissed' as dismissed from proposals")
     chapters = await connection.fetch("select concern_id, event_id from concern_story")
     return Facts(
         concerns={
@@ -102,6 +105,7 @@ async def read(connection: Connection) -> Facts:
         },
         conditions={row["id"]: row["times"] for row in settled},
         suspensions={row["id"]: row["ended"] for row in suspensions},
+        proposals={row["id"]: row["dismissed"] for row in proposals},
         chapters=[(row["concern_id"], row["event_id"]) for row in chapters],
     )
 

@@ -2,12 +2,16 @@
 
 import asyncio
 import uuid
+from collections import Counter
 from datetime import date, timedelta
 from typing import Any
 
 import pytest
 
+from deploy.verify.stage_checks import told_by_intelligence
+from services.intelligence.store import facts
 from shared.contracts.concerns import ConcernDismissed, ConcernMerged, ConcernProposed, ConcernRaised
+from shared.contracts.registry import by_model
 from shared.security.roles import Role
 from tests.fixtures.services import ServiceUnderTest
 
@@ -295,6 +299,22 @@ async def test_a_repeated_acceptance_raises_one_concern(intelligence: ServiceUnd
     again = await decide(intelligence, proposal, "acceptance", ACCEPTANCE, key="accept-once")
     assert (again.status_code, again.json()) == (200, first.json())
     assert len(await intelligence.emitted(ConcernRaised)) == 1
+
+
+async def test_the_referee_expects_what_was_told_of_proposals(intelligence: ServiceUnderTest) -> None:
+    accepted = await proposed(intelligence)
+    concern_id = (await decide(intelligence, accepted, "acceptance", ACCEPTANCE)).json()["concern_id"]
+    merged = await proposed(intelligence, programme="Urology")
+    await decide(intelligence, merged, "merger", {"concern_id": concern_id, "rationale": "The same."})
+    dismissed = await proposed(intelligence, programme="Cardiology")
+    await decide(intelligence, dismissed, "dismissal", {"reason": "other", "rationale": "No."})
+    await proposed(intelligence, programme="Radiology")
+    async with intelligence.pool.acquire() as connection, connection.transaction(isolation="repeatable_read"):
+        expected = told_by_intelligence(await facts.read(connection))
+    for model in (ConcernProposed, ConcernDismissed, ConcernRaised, ConcernMerged):
+        told = [getattr(event, by_model(model).subject_field) for event in await intelligence.emitted(model)]
+        assert Counter(told) == Counter({subject: times for subject, times in expected[model].items() if times})
+    assert sum(expected[ConcernProposed].values()) == 4
 
 
 async def test_near_scopes_are_offered_after_the_same_one(intelligence: ServiceUnderTest) -> None:
