@@ -131,7 +131,7 @@ def write_survey(file: Path, rows: int) -> None:
 
 async def _import(ground: Ground, file: Path, rows: int) -> tuple[float, float]:
     """Seconds of one import by the service, and how many of them went by from its last row on."""
-    server = await asyncpg.connect(ground.stack.dsn("intelligence"), command_timeout=_LIMIT_S)
+    server = await asyncpg.connect(ground.superuser_dsn("qc_intelligence"), command_timeout=_LIMIT_S)
     try:
         await _empty(server)
         token = issue(

@@ -105,10 +105,15 @@ def send(client: httpx.Client, source: str, file: Path) -> dict[str, Any]:
 def _post(client: httpx.Client, source: str, file: Path, blocks: Iterator[bytes]) -> httpx.Response:
     return client.post(
         f"/imports/{source}",
-        params={"name": file.name[:200]},
+        params={"name": _plain(file.name)},
         content=blocks,
         headers={"Content-Type": "application/octet-stream"},
     )
+
+
+def _plain(name: str) -> str:
+    """A file's name as the service takes it: people's file names hold anything."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in name).split())[:100] or "file"
 
 
 def _blocks(opened: BinaryIO, progress: Progress, task: TaskID) -> Iterator[bytes]:

@@ -24,7 +24,7 @@ async def take_file(
     """
     known = sources.mappings(folder)
     if source not in known:
-        raise NotFound(f"There is no source {source}; there are {', '.join(known)}.")
+        raise NotFound(f"There is no such source; there are {', '.join(known)}.")
     received = Received(path, name, caller.subject)
     try:
         file, is_new = await take_in(pool, sources.source(known[source], caller.subject), received, emitter=emitter)
