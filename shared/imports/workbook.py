@@ -14,6 +14,9 @@ from shared.imports.workbook_parts import Archive, Contents, Sheet, contents
 #: Columns of a sheet that are looked at; a sheet may have 16,384.
 _COLUMNS = 1_024
 
+#: Rows that a sheet may have.
+_ROWS = 1_048_576
+
 _CELL = re.compile(r"([A-Z]{1,3})[0-9]{1,7}")
 
 _NO_RESULT = "is a formula whose result was not saved: open the file, let it calculate, and save it"
@@ -128,8 +131,7 @@ class _SheetParser:
     def start(self, name: str, attributes: dict[str, str]) -> None:
         """An element begins."""
         if name == "row":
-            number = attributes.get("r", "")
-            self._row = _Row(int(number) if number.isdecimal() else self._row.line + 1)
+            self._row = _Row(_line(attributes.get("r", ""), self._row.line + 1))
             self._place = -1
         elif name == "c":
             self._place = _place(attributes.get("r"), self._place + 1)
@@ -199,6 +201,13 @@ class _SheetParser:
                 if self._style in self._common.days:
                     return _day(float(value), from_1904=self._common.from_1904)
                 return _number(value)
+
+
+def _line(number: str, following: int) -> int:
+    """The number of a row: what it says, if a sheet can have it and it lies below the row before."""
+    if not number.isascii() or not number.isdecimal() or len(number) > len(str(_ROWS)):
+        return following
+    return max(int(number), following) if int(number) <= _ROWS else following
 
 
 def _place(reference: str | None, following: int) -> int:

@@ -133,6 +133,13 @@ def test_cells_far_out_and_rows_far_down_cost_nothing() -> None:
     assert [(p.line, p.reason) for p in problems] == [(1_000_002, "has cells beyond the 3 columns of the header")]
 
 
+def test_rows_whose_numbers_no_sheet_has_are_numbered_on() -> None:
+    cells = (cell("A"), cell(None), cell(1))
+    body = "".join(f'<row r="{number}">{"".join(cells)}</row>' for number in ("7", "7", "99999999999", "٣", "1", "9"))
+    found, problems = read(workbook(rows([HEADER]) + body))
+    assert ([one[0] for one in found], problems) == ([7, 8, 9, 10, 11, 12], [])
+
+
 def test_a_huge_cell_is_a_problem_of_its_row() -> None:
     huge = "x" * (LONGEST_CELL + 5)
     found, problems = read(workbook(rows([HEADER, (huge, "", 1), ("B", "", 2)])))
