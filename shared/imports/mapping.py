@@ -166,7 +166,9 @@ class Wanted:
                 self._require_plain(cells, header)
                 return number, header
             said = f"missing: {', '.join(missing)}"
-            if unknown := [cell.strip()[:40] for cell in cells if cell.strip() and not self.mapping.field_of(cell)]:
+            # A row that names nothing we know may be no header but somebody's words: it is not repeated.
+            names = cells if header.places else ()
+            if unknown := [cell.strip()[:40] for cell in names if cell.strip() and not self.mapping.field_of(cell)]:
                 said += f"; unknown: {', '.join(unknown[:20])}"
             if best is None or len(header.places) > best[0]:
                 best = (len(header.places), said)

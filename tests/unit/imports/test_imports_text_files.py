@@ -141,6 +141,12 @@ def test_what_is_no_such_file_is_refused_with_what_to_send(content: bytes, said:
         read(content)
 
 
+def test_a_file_without_a_header_is_refused_without_repeating_what_it_says() -> None:
+    with pytest.raises(FileRefused, match="missing: provider, n") as refused:
+        read(b"Dr Somebody shouts at us,every day\n")
+    assert "Somebody" not in str(refused.value)
+
+
 def test_columns_that_are_unknown_are_left_aside_or_refused_as_the_mapping_says() -> None:
     content = b"provider,other,other,n\nA,x,y,1\n"
     assert read(content)[0] == [(2, "A", "", "1")]
