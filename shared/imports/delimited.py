@@ -50,17 +50,11 @@ def _understood(beginning: list[str], wanted: Wanted) -> tuple[int, str, Header]
     if not any(line.strip() for line in beginning):
         raise FileRefused("it is empty: it needs a line that names the columns, and rows")
     said = _SAYS.fullmatch(beginning[0])
-    refusals: list[str] = []
-    for delimiter in said[1] if said else _DELIMITERS:
-        rows, starts = _first_rows(beginning, delimiter)
-        try:
-            number, header = wanted.header(rows)
-        except FileRefused as error:
-            refusals.append(str(error))
-            continue
-        return starts[number], delimiter, header
-    # What fits best says most plainly what is wrong: the shortest list of what is missing.
-    raise FileRefused(min(refusals, key=len))
+    read = [(delimiter, *_first_rows(beginning, delimiter)) for delimiter in (said[1] if said else _DELIMITERS)]
+    # By what divides them best the most columns are known; that also says most plainly what is wrong.
+    delimiter, rows, starts = max(read, key=lambda one: wanted.known_columns(one[1]))
+    number, header = wanted.header(rows)
+    return starts[number], delimiter, header
 
 
 def _first_rows(beginning: list[str], delimiter: str) -> tuple[list[list[str]], list[int]]:

@@ -175,6 +175,10 @@ class Wanted:
         said = best[1] if best else "there is no row"
         raise FileRefused(f"no line names the columns of {self.mapping.title} ({said})")
 
+    def known_columns(self, rows: Sequence[Sequence[str]]) -> int:
+        """How many known columns the row names that names most."""
+        return max((len(self._read(cells).places) for cells in rows[:HEADER_WITHIN]), default=0)
+
     def missing(self, fields: Collection[str]) -> list[str]:
         """What is still needed besides these fields, as a file would name it."""
         known = {*fields, *self.mapping.constants, *self.mapping.values, *self.mapping.texts}
