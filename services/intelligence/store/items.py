@@ -40,7 +40,7 @@ class Item:
 
 
 #: Any number, but the same in every process: serialises imports of items.
-_IMPORTS = 6_112_028
+_IMPORTS = 6_112_102
 
 _COLUMNS = ", ".join(f"i.{name}" for name in Item.__dataclass_fields__)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from shared.persistence.pool import Connection
 
 #: Any number, but the same in every process: files of one kind are finished one after the other.
-_LOCK = 6_112_027
+_LOCK = 6_112_101
 
 #: Seconds that a statement about all rows of a file may take.
 _TIMEOUT_S = 900
