@@ -1,7 +1,5 @@
 """No row of a survey about one or two people keeps its numbers, nor any from which they would follow."""
 
-from collections.abc import Sequence
-from fractions import Fraction
 from itertools import combinations
 
 import pytest
@@ -9,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.intelligence.domain.small_numbers import LEAST, SurveyCount, SurveyRow, is_small, withheld
+from tests.fixtures.attacks import factors_of
 
 SITES = ("A", "B", "C")
 SPECIALTIES = ("Surgery", "Medicine")
@@ -127,29 +126,6 @@ def leaves(one: SurveyRow) -> frozenset[tuple[str, str]]:
     )
 
 
-def in_span(wanted: Sequence[int], known: Sequence[Sequence[int]]) -> list[Fraction] | None:
-    """The factors by which known vectors add up to a wanted one, found by elimination; None if they cannot."""
-    matrix = [[Fraction(vector[place]) for vector in known] + [Fraction(wanted[place])] for place in range(len(wanted))]
-    pivots: list[int] = []
-    for column in range(len(known)):
-        lead = next((n for n in range(len(pivots), len(matrix)) if matrix[n][column]), None)
-        if lead is None:
-            continue
-        at = len(pivots)
-        matrix[at], matrix[lead] = matrix[lead], matrix[at]
-        matrix[at] = [value / matrix[at][column] for value in matrix[at]]
-        for n, line in enumerate(matrix):
-            if n != at and line[column]:
-                matrix[n] = [a - line[column] * b for a, b in zip(line, matrix[at], strict=True)]
-        pivots.append(column)
-    if any(line[-1] for line in matrix[len(pivots) :]):
-        return None
-    factors = [Fraction(0)] * len(known)
-    for at, column in enumerate(pivots):
-        factors[column] = matrix[at][-1]
-    return factors
-
-
 @given(surveys())
 def test_no_part_and_no_sum_of_parts_of_one_or_two_follows_by_linear_algebra(counts: list[SurveyCount]) -> None:
     """The attacker knows how rows add up and solves for every sum of parts: none of them may be one or two."""
@@ -159,7 +135,7 @@ def test_no_part_and_no_sum_of_parts_of_one_or_two_follows_by_linear_algebra(cou
     vectors = [[int(part in leaves(count.row)) for part in parts] for count in shown]
     for size in range(1, len(parts) + 1):
         for chosen in combinations(parts, size):
-            factors = in_span([int(part in chosen) for part in parts], vectors)
+            factors = factors_of([int(part in chosen) for part in parts], vectors)
             if factors is not None:
                 number = sum(f * count.respondents for f, count in zip(factors, shown, strict=True))
                 assert not is_small(int(number)), (chosen, number)
