@@ -10,6 +10,8 @@ from shared.persistence.pool import Connection
 async def given_at(connection: Connection, at: datetime, file_id: int | None) -> list[FlagNews]:
     """Flags given at this instant, because of a file or of any: new ones that are red or green, and corrected ones.
 
+    A new flag of a year after which there is another says nothing of today: a file of many years is news of the last.
+
     Years that no event can name are left out: the contract begins with 2000.
     """
     rows = await connection.fetch(
@@ -22,7 +24,11 @@ async def given_at(connection: Connection, at: datetime, file_id: int | None) ->
         left join organisations s on s.ods_code = g.site_code and s.parent_code = g.provider_code
         left join flag_corrections c on c.flag_id = g.id and c.version = g.version - 1
         where g.since = $1 and ($2::bigint is null or g.by_file = $2) and g.year between 2000 and 2100
-          and case when c.flag_id is null then g.flag in ('red', 'green')
+          and case when c.flag_id is null then g.flag in ('red', 'green') and not exists (
+                       select from flags later
+                       where later.provider_code = g.provider_code and later.report_type = g.report_type
+                         and later.indicator = g.indicator and later.year > g.year and later.specialty = g.specialty
+                         and later.site_code = g.site_code and later.flag not in ('grey', 'yellow'))
                    else (c.flag, c.triple_red) is distinct from (g.flag, g.triple_red)
                         and (c.flag in ('red', 'green') or g.flag in ('red', 'green')) end""",
         at,

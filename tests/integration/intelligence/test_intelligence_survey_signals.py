@@ -189,7 +189,7 @@ async def test_an_organisation_that_comes_late_is_judged_by_what_is_there(intell
     assert answer.status_code == 200, answer.text
     (proposal,) = await proposals(intelligence)
     assert proposal["provider"]["ods_code"] == "FICTNEW01"
-    assert len(await intelligence.emitted(IntelligenceFlagged)) == 3
+    assert [event.year for event in await intelligence.emitted(IntelligenceFlagged)] == [2024]
 
 
 async def dismiss(service: ServiceUnderTest, proposal: dict) -> None:
@@ -228,19 +228,28 @@ async def test_a_correction_is_seen_in_the_evidence_and_a_flag_that_is_red_again
 # What others are told -----------------------------------------------------------------------------------------------
 
 
-async def test_what_stands_out_is_told_by_provider_and_year_without_numbers(intelligence: ServiceUnderTest) -> None:
+async def test_what_stands_out_now_is_told_by_provider_and_year_without_numbers(intelligence: ServiceUnderTest) -> None:
     report = await three_years(intelligence)
-    events = await intelligence.emitted(IntelligenceFlagged)
-    assert [(event.provider.ods_code, event.year, event.import_id) for event in events] == [
-        (OURS, year, report["file_id"]) for year in (2022, 2023, 2024)
-    ]
-    assert {event.policy_version for event in events} == {"nts-2026-1"}
-    assert [[result.triple_red for result in event.results] for event in events] == [[False], [False], [True]]
-    (result,) = events[-1].results
+    (event,) = await intelligence.emitted(IntelligenceFlagged)
+    assert (event.provider.ods_code, event.year, event.import_id) == (OURS, 2024, report["file_id"])
+    assert event.policy_version == "nts-2026-1"
+    (result,) = event.results
     assert (result.site_code, result.programme, result.indicator, result.flag) == (SITE, SPECIALTY, "Handover", "red")
+    assert result.triple_red
     assert set(result.model_dump()) == {"flag_id", "site_code", "programme", "indicator", "flag", "triple_red"}
     keys = await intelligence.pool.fetch("select distinct key from outbox")
     assert [row["key"] for row in keys] == [OURS]
+
+
+async def test_each_year_is_told_as_it_comes(intelligence: ServiceUnderTest) -> None:
+    for year in (2022, 2023, 2024):
+        await bring_in(intelligence, *year_of(year))
+    events = await intelligence.emitted(IntelligenceFlagged)
+    assert [(event.year, event.results[0].triple_red) for event in events] == [
+        (2022, False),
+        (2023, False),
+        (2024, True),
+    ]
 
 
 async def test_what_no_longer_stands_out_is_told_with_what_it_was(intelligence: ServiceUnderTest) -> None:
@@ -252,7 +261,7 @@ async def test_what_no_longer_stands_out_is_told_with_what_it_was(intelligence: 
         for event in events
     }
     assert told == {2023: [("red", "white", False, False)], 2024: [("red", "red", True, False)]}
-    assert len(await intelligence.emitted(IntelligenceFlagged)) == 3
+    assert [event.year for event in await intelligence.emitted(IntelligenceFlagged)] == [2024]
 
 
 async def test_a_correction_that_leaves_the_colour_is_not_told(intelligence: ServiceUnderTest) -> None:
