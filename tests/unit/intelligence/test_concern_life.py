@@ -64,15 +64,21 @@ def checked(life: Life, register: Register = NATIONAL) -> Life:
     return life.plan_check(register, LATER, "x").record_check(register, DAY, "x", effective=True)
 
 
+#: As long as what is asked for takes on a busy machine, in seconds.
+at_length = pytest.mark.timeout(120 + SEQUENCES // 1_000 + EXAMPLES)
+
+
 # Whatever is asked ---------------------------------------------------------------------------------------------------
 
 
+@at_length
 def test_random_sequences_of_commands_never_leave_the_machine() -> None:
     walker = Walker(seed=int(os.environ.get("LIFE_SEED", random.SystemRandom().randrange(2**32))))
     walker.walk(SEQUENCES)
     assert walker.accepted > SEQUENCES  # it did not only see refusals
 
 
+@at_length
 @settings(max_examples=2 * EXAMPLES, deadline=None)
 @given(st.lists(st.sampled_from(every_step()), max_size=60))
 def test_any_list_of_commands_never_leaves_the_machine(steps: list) -> None:
@@ -168,7 +174,7 @@ class LifeOfAConcern(RuleBasedStateMachine):
         assert self.life.faults() == []
 
 
-TestLifeOfAConcern = LifeOfAConcern.TestCase
+TestLifeOfAConcern = at_length(LifeOfAConcern.TestCase)
 TestLifeOfAConcern.settings = settings(max_examples=EXAMPLES, stateful_step_count=40, deadline=None)
 
 
