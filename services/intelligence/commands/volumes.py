@@ -1,5 +1,6 @@
 """Publishing annual volumes: each release has to fit to all that were published before."""
 
+import asyncio
 from datetime import date, datetime
 
 from services.intelligence.domain import volumes as domain
@@ -23,7 +24,9 @@ async def published(connection: Connection, now: datetime, today: date) -> tuple
     before = await volumes.last(connection)
     if before is not None and before.counted == counted:
         return before.release, before.at
-    release = domain.release(
+    # Over decades of years it takes seconds, in which other requests are to be answered.
+    release = await asyncio.to_thread(
+        domain.release,
         counted,
         listed,
         domain.nothing_before(first_day, listed),
