@@ -1,6 +1,9 @@
 """What `qc import` sends, counts and says."""
 
+import hashlib
+import io
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,8 +14,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import typer
+from rich.console import Console
 from typer.testing import CliRunner
 
+from deploy.cli import imports
 from deploy.cli.imports import import_file
 from deploy.local import ports
 from deploy.local.errors import UserError
@@ -23,10 +28,19 @@ NO_ROWS = {"file_id": 7, "added": 0, "updated": 0, "unchanged": 0, "refused": 0,
 class Service:
     """Answers as the intelligence service does, and remembers what it was sent."""
 
-    def __init__(self, answer: dict[str, Any], status: int = 200, problems: list[dict[str, Any]] | None = None) -> None:
+    def __init__(
+        self,
+        answer: dict[str, Any],
+        status: int = 200,
+        problems: list[dict[str, Any]] | None = None,
+        *,
+        after_s: float = 0,
+    ) -> None:
+        self._after_s = after_s
         self._answer = (status, {**NO_ROWS, **answer} if status == 200 else answer)
         self._problems = problems or []
         self.sent: list[tuple[str, dict[str, list[str]], str, bytes]] = []
+        self.asked: list[dict[str, list[str]]] = []
         self.url = ""
 
     @contextmanager
@@ -39,13 +53,15 @@ class Service:
             def do_POST(self) -> None:
                 url = urlsplit(self.path)
                 service.sent.append((url.path, parse_qs(url.query), self.headers["authorization"], self._chunks()))
+                time.sleep(service._after_s)
                 self._say(*service._answer)
 
             def do_GET(self) -> None:
                 url = urlsplit(self.path)
                 asked = parse_qs(url.query)
                 if url.path != "/import-files/7/problems":
-                    return self._say(200, {"items": [{"bytes_read": 1}], "next": None})
+                    service.asked.append(asked)
+                    return self._say(200, {"items": [{"bytes_read": 600_000}], "next": None})
                 first = int(asked.get("cursor", ["0"])[0])
                 last = first + int(asked["limit"][0])
                 following = str(last) if last < len(service._problems) else None
@@ -149,6 +165,20 @@ def test_a_service_that_cannot_be_reached_is_said_with_what_to_do(survey: Path) 
     result = run(service, "concerns", survey)
     assert isinstance(result.exception, UserError)
     assert "run the same command again; what went in stays" in str(result.exception)
+
+
+def test_on_a_terminal_it_shows_how_far_the_service_is(survey: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = io.StringIO()
+    monkeypatch.setattr(imports, "Console", lambda **_: Console(file=shown, force_terminal=True, width=100))
+    with Service({"added": 1}, after_s=1.2).running() as service:
+        result = run(service, "nts", survey)
+    assert result.exit_code == 0, result.output
+    digest = hashlib.sha256(survey.read_bytes()).hexdigest()
+    assert service.asked
+    assert all(asked == {"digest": [digest]} for asked in service.asked)
+    assert "sending" in shown.getvalue()
+    assert "taking in" in shown.getvalue()
+    assert "0.6/1.2 MB" in shown.getvalue()
 
 
 def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
