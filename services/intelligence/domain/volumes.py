@@ -162,14 +162,17 @@ def release(
     if before is None:
         return Release(actual, publishable(listed, actual, within, known)[0])
     held = _held(actual, listed, known, before)
-    shown, _ = publishable(listed, held, within, known)
-    close = {name for name, number in shown.items() if any(is_small(number - was) for was in ever.get(name, ()))}
-    if close:
-        # Changes of several kinds add up to a small one. Leave those counts out, if they do not follow from others.
-        shown, knowledge = publishable([one for one in listed if one.name not in close], held, within, known)
-        if any(_is_known(knowledge, one.inner, one.outer) for one in listed if one.name in close):
+    published, left_out = list(listed), list[Count[Set]]()
+    while True:
+        shown, knowledge = publishable(published, held, within, known)
+        if any(_is_known(knowledge, one.inner, one.outer) for one in left_out):
             return before
-    return Release(held, shown)
+        close = {name for name, number in shown.items() if any(is_small(number - was) for was in ever.get(name, ()))}
+        if not close:
+            return Release(held, shown)
+        # Changes of several kinds add up to a small one. Leave those counts out, if they do not follow from others.
+        left_out += [one for one in published if one.name in close]
+        published = [one for one in published if one.name not in close]
 
 
 def _held(

@@ -202,7 +202,7 @@ def test_a_year_that_showed_nothing_may_show_any_number_later() -> None:
     assert financial(next_release(first, thirty(), {}).shown, Measure.RAISED) == 30
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10_000))
 def test_no_two_releases_differ_by_one_or_two_anywhere(seed: int) -> None:
     """The attacker asks after every change and compares all answers ever given."""
