@@ -34,7 +34,7 @@ chaos: setup ## Break things for DURATION seconds while staff work, and see that
 	@$(BIN)/python -m tests.chaos $(if $(DURATION),--duration $(DURATION)) $(if $(SEED),--seed $(SEED)) \
 	  $(if $(GUARD_OFF),--guard-off $(GUARD_OFF)) $(ARGS)
 
-bench: .venv/.synced-bench ## Measure delivery, write benchmarks/latest.json (about 12 min; ARGS="relay --quick" for a part)
+bench: .venv/.synced-bench ## Measure it, write benchmarks/latest.json (about 15 min; ARGS="relay --quick" for a part)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 lint: setup ## Check style, types and the import rules

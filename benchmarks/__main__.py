@@ -20,7 +20,7 @@ from typing import Any
 
 import uvloop
 
-from benchmarks import chain, consuming, growth, hop, machine, relaying
+from benchmarks import chain, consuming, growth, hop, importing, machine, relaying
 from benchmarks.figures import APACHE_BARS, EMBEDDED_BARS, Bar, Figure, table
 from benchmarks.ground import Ground, running
 from benchmarks.order import OrderBroken
@@ -40,6 +40,7 @@ _PARTS: dict[str, tuple[tuple[str, ...], Measure]] = {
     "hop": (SERVICES, hop.measure),
     "chain": (SERVICES, chain.measure),
     "growth": ((), growth.measure),
+    "imports": (("intelligence",), importing.measure),
 }
 
 

@@ -43,6 +43,8 @@ APACHE_BARS = {
     "chain_p99_ms": at_most(150),
     "growth": at_least(0.85),
     "rss_mb": at_most(150),
+    "import_ratio": at_most(1.6),
+    "import_rss_mb": at_most(300),
 }
 
 #: On the embedded broker a waiting fetch is answered late, so a single event may take longer.

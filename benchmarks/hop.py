@@ -35,7 +35,7 @@ async def measure(ground: Ground, bars: dict[str, Bar], quick: bool) -> list[Fig
     api = Api(ground.stack.urls, ground.stack.secrets.jwt, lambda line: None)
     try:
         register = files.path("providers-synthetic.csv").read_text(encoding="utf-8")
-        await api.send_csv("intelligence", "/imports/providers", register, role=Role.QUALITY_OFFICER, skipped_lines=0)
+        await api.send_csv("intelligence", "/imports/providers", register, role=Role.QUALITY_OFFICER, name="register")
         # The first commands compile templates, open connections and fill caches.
         for _ in range(_WARM):
             await _raise(api)

@@ -76,17 +76,11 @@ class Api:
             headers["If-Match"] = f'"{version}"'
         return await self._send("POST", service, path, role=role, subject=subject, headers=headers, json=body)
 
-    async def send_csv(self, service: str, path: str, text: str, *, role: Role, skipped_lines: int) -> Any:
-        """Send a part of a register; the service's report."""
-        headers = {"Content-Type": "text/csv; charset=utf-8", "Idempotency-Key": str(uuid.uuid4())}
+    async def send_csv(self, service: str, path: str, text: str, *, role: Role, name: str) -> Any:
+        """Send a file; the service's report. It is known by its content, so it needs no key."""
+        headers = {"Content-Type": "text/csv; charset=utf-8"}
         answer = await self._send(
-            "POST",
-            service,
-            path,
-            role=role,
-            headers=headers,
-            content=text.encode(),
-            params={"skipped_lines": skipped_lines},
+            "POST", service, path, role=role, headers=headers, content=text.encode(), params={"name": name}
         )
         return _accepted(answer, f"POST {service} {path}").json()
 

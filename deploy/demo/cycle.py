@@ -9,7 +9,6 @@ from datetime import date
 from importlib.resources import files as package_files
 from typing import Any
 
-from deploy.cli.csv_parts import parts_of
 from deploy.demo.api import Api, DemoFailed
 from deploy.demo.observer import Observer
 from shared.reference import files
@@ -52,19 +51,13 @@ class Cycle:
     async def import_registers(self) -> None:
         """Import both registers of organisations and both of concerns, and the directory of stakeholders."""
         for what, name, label in _REGISTERS:
-            added = there = 0
-            for part in parts_of(files.path(name), rows=200):
-                report = await self.api.send_csv(
-                    "intelligence",
-                    f"/imports/{what}",
-                    part.text,
-                    role=Role.QUALITY_OFFICER,
-                    skipped_lines=part.skipped_lines,
-                )
-                if report["problems"]:
-                    raise DemoFailed(f"{name} was not taken whole: {report['problems'][0]}")
-                added += report["added"]
-                there += report["unchanged"] + report["updated"]
+            text = files.path(name).read_text(encoding="utf-8")
+            report = await self.api.send_csv(
+                "intelligence", f"/imports/{what}", text, role=Role.QUALITY_OFFICER, name=name
+            )
+            if report["problems"]:
+                raise DemoFailed(f"{name} was not taken whole: {report['problems'][0]}")
+            added, there = report["added"], report["unchanged"] + report["updated"]
             self.say(f"Quality officer imports {name} ({label}): {added} new, {there} there already")
         seed = package_files("services.notify").joinpath("data", "stakeholders.json").read_text(encoding="utf-8")
         answer = await self.api.post("notify", "/stakeholders/import", json.loads(seed), role=Role.QUALITY_OFFICER)

@@ -29,9 +29,7 @@ def _figure(title: str, description: str, expression: str, unit: str, *, alarm_f
 CYCLE = Row(
     "Cycle",
     [
-        _figure(
-            "Open concerns", "In all categories, rated or not.", "sum(max by (category) (qc_open_concerns))", "none"
-        ),
+        _figure("Open concerns", "Rounded down to the ten below.", "max(qc_open_concerns)", "none"),
         _figure(
             "Visit requirements",
             "Open: no visit is scheduled for them yet.",
@@ -60,12 +58,11 @@ CYCLE = Row(
             alarm_from=0.01,
         ),
         Panel(
-            "Open concerns by category",
-            "By confirmed category; `unrated` has none yet.",
+            "Open concerns over time",
+            "In all categories, rated or not, rounded down to the ten below.",
             "none",
-            [Query("max by (category) (qc_open_concerns)", "{{category}}")],
+            [Query("max(qc_open_concerns)", "open")],
             decimals=0,
-            stacked=True,
         ),
         Panel(
             "Visits by state",
@@ -238,6 +235,19 @@ DELIVERY = Row(
                 Query(
                     f"sum by (job, result) (rate(qc_retries_total{{{_JOB}}}[$__rate_interval]))",
                     "{{job}} parked stream: {{result}}",
+                ),
+            ],
+            width=24,
+            height=6,
+        ),
+        Panel(
+            "Jobs by the clock",
+            "Runs of what each service does when it is due. One that fails is tried again every minute.",
+            "cps",
+            [
+                Query(
+                    f"sum by (job, task, result) (rate(qc_scheduled_runs_total{{{_JOB}}}[$__rate_interval]))",
+                    "{{job}} {{task}}: {{result}}",
                 ),
             ],
             width=24,

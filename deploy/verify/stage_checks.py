@@ -15,12 +15,26 @@ from services.funding.domain.proposals import ProposalState
 from services.notify.store.deliveries import State
 from services.visits.domain.requirement import RequirementState
 from services.visits.policies import visit_policy
-from shared.contracts.concerns import ConcernClosed, ConcernRaised, ConcernRated, ConcernReopened
+from shared.contracts.concerns import (
+    ConcernClosed,
+    ConcernCorrected,
+    ConcernDeEscalated,
+    ConcernDismissed,
+    ConcernEscalated,
+    ConcernMerged,
+    ConcernProposed,
+    ConcernRaised,
+    ConcernRated,
+    ConcernReopened,
+    ExitConditionSet,
+    ExitConditionSettled,
+)
 from shared.contracts.fields import Category, EventData
 from shared.contracts.investments import InvestmentAdjusted, InvestmentDeclined, InvestmentProposed
 from shared.contracts.notifications import NotificationDelivered, NotificationFailed
 from shared.contracts.outcomes import OutcomeRecorded
 from shared.contracts.registry import by_model
+from shared.contracts.training import TrainingRestored, TrainingSuspended
 from shared.contracts.visits import VisitCancelled, VisitRequired, VisitScheduled
 from shared.reference.office_day import office_day
 
@@ -66,13 +80,23 @@ class Heard:
 
 
 def told_by_intelligence(facts: Intelligence) -> Expected:
-    """The events that the register's concerns have been through."""
+    """The events that the register's concerns and the proposals of others have been through."""
     every = facts.concerns.values()
     return {
         ConcernRaised: {concern.id: 1 for concern in every},
         ConcernRated: {concern.id: concern.rated for concern in every},
         ConcernClosed: {concern.id: concern.closed for concern in every},
         ConcernReopened: {concern.id: concern.reopened for concern in every},
+        ConcernEscalated: {concern.id: concern.escalated for concern in every},
+        ConcernDeEscalated: {concern.id: concern.de_escalated for concern in every},
+        ConcernCorrected: {concern.id: concern.corrected for concern in every},
+        ConcernMerged: {concern.id: concern.took_over for concern in every},
+        ExitConditionSet: dict.fromkeys(facts.conditions, 1),
+        ExitConditionSettled: facts.conditions,
+        ConcernProposed: dict.fromkeys(facts.proposals, 1),
+        ConcernDismissed: {proposal: int(dismissed) for proposal, dismissed in facts.proposals.items()},
+        TrainingSuspended: dict.fromkeys(facts.suspensions, 1),
+        TrainingRestored: {suspension: int(ended) for suspension, ended in facts.suspensions.items()},
     }
 
 

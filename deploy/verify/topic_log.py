@@ -133,4 +133,7 @@ def place(stream: Stream, sequence: int) -> str:
 
 def _concerns(data: EventData | None) -> tuple[UUID, ...]:
     one: UUID | None = getattr(data, "concern_id", None)
-    return (one,) if one is not None else tuple(dict.fromkeys(getattr(data, "concern_ids", ())))
+    if one is None:
+        return tuple(dict.fromkeys(getattr(data, "concern_ids", ())))
+    merged: UUID | None = getattr(data, "merged_concern_id", None)
+    return (one,) if merged is None else (one, merged)

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from services.intelligence import api, metrics, reactions
+from services.intelligence.commands import deadlines
+from services.intelligence.settings import Settings
 from shared.service.runtime import ServiceSpec
-from shared.service.settings import ServiceSettings
 
-Settings = ServiceSettings
+__all__ = ["SPEC", "Settings"]
 
 SPEC = ServiceSpec(
     name="intelligence",
@@ -14,5 +15,7 @@ SPEC = ServiceSpec(
     routers=[api.router],
     migrations=Path(__file__).parent / "migrations",
     reactions=reactions.reactions,
+    jobs=[deadlines.JOB],
     samplers=[metrics.sample],
+    uploads=["/imports/"],
 )

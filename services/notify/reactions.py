@@ -1,4 +1,4 @@
-"""Every event goes into the feed, and an e-mail is queued for each stakeholder who subscribes to it."""
+"""What others may know of goes into the feed, and an e-mail is queued for each stakeholder who subscribes to it."""
 
 from datetime import datetime
 
@@ -12,7 +12,7 @@ from services.notify.store.deliveries import NewDelivery
 from services.notify.store.feed import NewEntry
 from services.notify.store.projected import Projected
 from services.notify.store.workspace import Workspace
-from shared.contracts.concerns import ConcernRaised
+from shared.contracts.concerns import ConcernDismissed, ConcernProposed, ConcernRaised
 from shared.contracts.fields import EventData
 from shared.contracts.registry import EVENTS, Topic
 from shared.messaging.projections import Projection
@@ -71,8 +71,11 @@ def _hear_again(work: Projected, event: Received[EventData], at: datetime) -> No
     work.entries[event.id] = _entry(event, happening(event.data, event.envelope.key, {}).name, at)
 
 
+#: Nobody is told of what no person has decided to be a concern; not even the feed, which partners read.
+_UNDECIDED = (ConcernProposed, ConcernDismissed)
+
 # Its own events tell of what it did itself, and telling of them would never end.
 for _spec in EVENTS:
-    if _spec.topic is not Topic.NOTIFICATIONS:
+    if _spec.topic is not Topic.NOTIFICATIONS and _spec.model not in _UNDECIDED:
         reactions.on(_spec.model)(_hear)
         projection.on(_spec.model)(_hear_again)

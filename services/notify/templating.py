@@ -21,7 +21,7 @@ from services.notify.domain.stakeholders import EventName
 from shared.contracts.fields import Category
 
 _FOLDER = Path(__file__).parent / "templates"
-_FILE = re.compile(r"(?P<event>[a-z]+-[a-z]+)@(?P<version>[1-9][0-9]*)\.txt")
+_FILE = re.compile(r"(?P<event>[a-z]+(?:-[a-z]+)+)@(?P<version>[1-9][0-9]*)\.txt")
 
 #: What is left where a template left something out.
 _BLANK_LINES = re.compile(r"\n{3,}")

@@ -10,7 +10,13 @@ from services.visits.domain import requirement as rules
 from services.visits.domain.concern import Concern, Provider
 from services.visits.domain.requirement import Requirement, Step
 from services.visits.store import concerns, requirements
-from shared.contracts.concerns import ConcernClosed, ConcernRaised, ConcernRated, ConcernReopened
+from shared.contracts.concerns import (
+    ConcernClosed,
+    ConcernCorrected,
+    ConcernRaised,
+    ConcernRated,
+    ConcernReopened,
+)
 from shared.contracts.fields import EventData, Origin, ProviderRef
 from shared.messaging.projections import Projection
 from shared.messaging.reactions import Reacting, Reactions, Received
@@ -18,7 +24,7 @@ from shared.persistence.history import Change, record
 from shared.persistence.pool import Connection
 from shared.reference.office_day import office_day
 
-ConcernEvent = ConcernRaised | ConcernRated | ConcernClosed | ConcernReopened
+ConcernEvent = ConcernRaised | ConcernRated | ConcernCorrected | ConcernClosed | ConcernReopened
 
 
 @dataclass(slots=True)
@@ -33,7 +39,7 @@ class Known:
         before = self._place(data)
         # The commonest first: to ask whether a model is of another class is slow, of its own is not.
         match data:
-            case ConcernRaised():
+            case ConcernRaised() | ConcernCorrected():
                 pass
             case ConcernRated(category=category):
                 self.concerns[before.id] = before.rated(category)
@@ -46,7 +52,7 @@ class Known:
     def _place(self, data: ConcernEvent) -> Concern:
         self._name(data.provider)
         known = self.concerns.get(data.concern_id)
-        says_where = isinstance(data, ConcernRaised | ConcernRated)
+        says_where = isinstance(data, ConcernRaised | ConcernRated | ConcernCorrected)
         site_code, programme = (data.site_code, data.programme) if says_where else (None, None)
         if known is None:
             told = Concern(data.concern_id, data.reference, data.provider.ods_code, site_code, programme)
@@ -131,6 +137,12 @@ def concern_rated(work: Workspace, event: Received[ConcernRated], reacting: Reac
         work.take(rules.after_rating(before, work.requirements.get(before.id), data.category, call), event, reacting)
 
 
+@reactions.on(ConcernCorrected)
+def concern_corrected(work: Workspace, event: Received[ConcernCorrected], reacting: Reacting) -> None:
+    """Remember where it lies now. What is called for rests on its category, and stays."""
+    work.known.learn(event.data)
+
+
 @reactions.on(ConcernClosed)
 def concern_closed(work: Workspace, event: Received[ConcernClosed], reacting: Reacting) -> None:
     """Withdraw an open requirement. A scheduled visit stays and shows it: staff decide."""
@@ -184,5 +196,5 @@ def _learn_again(work: Relearnt, event: Received[ConcernEvent], at: datetime) ->
     work.known.learn(event.data)
 
 
-for _model in (ConcernRaised, ConcernRated, ConcernClosed, ConcernReopened):
+for _model in (ConcernRaised, ConcernRated, ConcernCorrected, ConcernClosed, ConcernReopened):
     projection.on(_model)(_learn_again)

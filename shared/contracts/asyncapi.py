@@ -25,7 +25,7 @@ _KEY: JsonObject = {
 }
 
 _TOPIC_TITLES = {
-    Topic.CONCERNS: ("Concerns", "Concerns about a provider: raised, rated, closed and reopened."),
+    Topic.CONCERNS: ("Concerns", "Concerns about a provider through their whole life, and what they rest on."),
     Topic.VISITS: ("Visits", "Visits that are called for, scheduled and cancelled."),
     Topic.OUTCOMES: ("Outcomes", "What the panel of a visit found."),
     Topic.INVESTMENTS: (

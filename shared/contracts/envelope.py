@@ -34,9 +34,9 @@ class Envelope(BaseModel):
     source: Annotated[str, StringConstraints(pattern=r"^/[a-z0-9-]{1,60}/[a-z0-9-]{1,60}$")] = Field(
         description="`/<office>/<service>` that published it."
     )
-    type: Annotated[str, StringConstraints(pattern=r"^uk\.nhs\.quality\.[a-z]+(\.[a-z]+)+\.v[1-9][0-9]*$")] = Field(
-        description="`uk.nhs.quality.<aggregate>.<past tense>.v<major>`."
-    )
+    type: Annotated[
+        str, StringConstraints(pattern=r"^uk\.nhs\.quality\.[a-z]+(\.[a-z]+(-[a-z]+)*)+\.v[1-9][0-9]*$")
+    ] = Field(description="`uk.nhs.quality.<aggregate>.<past tense>.v<major>`.")
     subject: Annotated[str, StringConstraints(min_length=1, max_length=100)] = Field(
         description="Id of the aggregate the event is about."
     )

@@ -8,11 +8,26 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
-from shared.contracts.concerns import ConcernClosed, ConcernRaised, ConcernRated, ConcernReopened
+from shared.contracts.concerns import (
+    ConcernClosed,
+    ConcernCorrected,
+    ConcernDeEscalated,
+    ConcernDismissed,
+    ConcernEscalated,
+    ConcernMerged,
+    ConcernProposed,
+    ConcernRaised,
+    ConcernRated,
+    ConcernReopened,
+    ExitConditionSet,
+    ExitConditionSettled,
+)
 from shared.contracts.fields import Classification, EventData, classification_of
+from shared.contracts.intelligence import IntelligenceCorrected, IntelligenceFlagged
 from shared.contracts.investments import InvestmentAdjusted, InvestmentDeclined, InvestmentProposed
 from shared.contracts.notifications import NotificationDelivered, NotificationFailed
 from shared.contracts.outcomes import OutcomeRecorded
+from shared.contracts.training import TrainingRestored, TrainingSuspended
 from shared.contracts.visits import VisitCancelled, VisitRequired, VisitScheduled
 
 #: Every type of this system starts with this; another prefix in a topic is not ours and breaks the contract.
@@ -100,6 +115,18 @@ EVENTS: tuple[EventSpec, ...] = (
     EventSpec("concern.rated", 1, Topic.CONCERNS, "intelligence", ConcernRated, "concern_id"),
     EventSpec("concern.closed", 1, Topic.CONCERNS, "intelligence", ConcernClosed, "concern_id"),
     EventSpec("concern.reopened", 1, Topic.CONCERNS, "intelligence", ConcernReopened, "concern_id"),
+    EventSpec("concern.proposed", 1, Topic.CONCERNS, "intelligence", ConcernProposed, "proposal_id"),
+    EventSpec("concern.dismissed", 1, Topic.CONCERNS, "intelligence", ConcernDismissed, "proposal_id"),
+    EventSpec("concern.escalated", 1, Topic.CONCERNS, "intelligence", ConcernEscalated, "concern_id"),
+    EventSpec("concern.de-escalated", 1, Topic.CONCERNS, "intelligence", ConcernDeEscalated, "concern_id"),
+    EventSpec("concern.merged", 1, Topic.CONCERNS, "intelligence", ConcernMerged, "concern_id"),
+    EventSpec("concern.corrected", 1, Topic.CONCERNS, "intelligence", ConcernCorrected, "concern_id"),
+    EventSpec("condition.set", 1, Topic.CONCERNS, "intelligence", ExitConditionSet, "condition_id"),
+    EventSpec("condition.settled", 1, Topic.CONCERNS, "intelligence", ExitConditionSettled, "condition_id"),
+    EventSpec("training.suspended", 1, Topic.CONCERNS, "intelligence", TrainingSuspended, "suspension_id"),
+    EventSpec("training.restored", 1, Topic.CONCERNS, "intelligence", TrainingRestored, "suspension_id"),
+    EventSpec("intelligence.flagged", 1, Topic.CONCERNS, "intelligence", IntelligenceFlagged, "flagging_id"),
+    EventSpec("intelligence.corrected", 1, Topic.CONCERNS, "intelligence", IntelligenceCorrected, "flagging_id"),
     EventSpec("visit.required", 1, Topic.VISITS, "visits", VisitRequired, "requirement_id"),
     EventSpec("visit.scheduled", 1, Topic.VISITS, "visits", VisitScheduled, "visit_id"),
     EventSpec("visit.cancelled", 1, Topic.VISITS, "visits", VisitCancelled, "visit_id"),

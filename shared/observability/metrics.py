@@ -58,6 +58,13 @@ RELAY_STOPPED_KEYS = Gauge(
 )
 RELAY_FAILURES = Counter("qc_relay_failures_total", "Times the relay lost the broker or the database and began anew.")
 
+SCHEDULED_RUNS = Counter(
+    # Not `job`: that is the label by which Prometheus tells the services apart.
+    "qc_scheduled_runs_total",
+    "Runs of jobs by the clock, by job and result (done, failed).",
+    ["task", "result"],
+)
+
 HTTP_REQUESTS = Counter(
     "qc_http_requests_total",
     "HTTP requests, by method, route template and status.",

@@ -69,3 +69,13 @@ class SourceKind(StrEnum):
     QUALITY_VISIT = "quality_visit"
     """A visit or review by the quality team itself."""
     OTHER = "other"
+
+
+class Tendency(StrEnum):
+    """Which way an item of intelligence points."""
+
+    ADVERSE = "adverse"
+    """It speaks of something that falls below the standard."""
+    NEUTRAL = "neutral"
+    FAVOURABLE = "favourable"
+    """It speaks of good practice, or of a standard that is met."""

@@ -13,6 +13,9 @@ class Role(StrEnum):
     FINANCE_APPROVER = "finance_approver"
     OPERATIONS = "operations"
     READER = "reader"
+    #: The web form of learners and educators: it passes on what they report and is told nothing. It stands for no
+    #: person, so that who sends a report is in no token, history or key of idempotency.
+    REPORT_FORM = "report_form"
 
 
 class Permission(StrEnum):
@@ -21,6 +24,7 @@ class Permission(StrEnum):
     READ = "read"
     MANAGE_REGISTER = "manage_register"  # organisations
     RECORD_INTELLIGENCE = "record_intelligence"
+    SEND_REPORT = "send_report"  # of a learner or an educator
     MANAGE_CONCERNS = "manage_concerns"
     CONFIRM_CATEGORY = "confirm_category"
     IMPORT_REGISTER = "import_register"
@@ -39,12 +43,14 @@ P = Permission
 
 PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.READER: frozenset({P.READ}),
+    Role.REPORT_FORM: frozenset({P.SEND_REPORT}),
     Role.LAY_PARTNER: frozenset({P.READ}),
     Role.QUALITY_OFFICER: frozenset(
         {
             P.READ,
             P.MANAGE_REGISTER,
             P.RECORD_INTELLIGENCE,
+            P.SEND_REPORT,
             P.MANAGE_CONCERNS,
             P.IMPORT_REGISTER,
             P.MANAGE_PEOPLE,
@@ -58,6 +64,7 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
             P.READ,
             P.MANAGE_REGISTER,
             P.RECORD_INTELLIGENCE,
+            P.SEND_REPORT,
             P.MANAGE_CONCERNS,
             P.CONFIRM_CATEGORY,
             P.IMPORT_REGISTER,

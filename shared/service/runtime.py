@@ -25,6 +25,8 @@ from shared.persistence import answers, migrations
 from shared.persistence.failures import is_passing
 from shared.persistence.migrations import MigrationError
 from shared.persistence.pool import Connection, Pool, open_pool
+from shared.service import schedule
+from shared.service.schedule import Job
 from shared.service.settings import ServiceSettings
 
 _log = structlog.get_logger("service")
@@ -57,6 +59,11 @@ class WorkerContext:
     settings: ServiceSettings
     stopping: asyncio.Event
 
+    @property
+    def is_stopping(self) -> bool:
+        """True once the service takes no new work."""
+        return self.stopping.is_set()
+
     async def pause(self, seconds: float) -> None:
         """Wait, but no longer than until the service stops."""
         try:
@@ -81,8 +88,12 @@ class ServiceSpec:
     reactions: AnyReactions
     #: Tasks that run as long as the service, such as sending e-mail.
     workers: Sequence[Worker] = ()
+    #: What is done by the clock, such as noting that a due date has passed.
+    jobs: Sequence[Job] = ()
     #: Reads the stage's own gauges, such as open concerns.
     samplers: Sequence[Sampler] = ()
+    #: What the paths begin with whose bodies are files and may be larger than others.
+    uploads: Sequence[str] = ()
 
 
 class Service:
@@ -171,7 +182,8 @@ class Service:
             )
             self._relay_task = asyncio.create_task(self._relay.run(), name="relay")
             self._tasks.append(asyncio.create_task(self._consumer.run(), name="consumer"))
-            self._tasks += [asyncio.create_task(self._supervise(worker, context)) for worker in spec.workers]
+            workers = [*spec.workers, schedule.worker(spec.jobs)] if spec.jobs else spec.workers
+            self._tasks += [asyncio.create_task(self._supervise(worker, context)) for worker in workers]
             self._tasks.append(asyncio.create_task(self._supervise(self._sample, context), name="sampler"))
         self.pool = pool
         _log.info("database ready")

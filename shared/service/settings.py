@@ -65,6 +65,10 @@ class ServiceSettings(BaseSettings):
         default=14, ge=1, le=3_650, description="How long sent events are kept for republishing, in days."
     )
 
+    upload_max_mb: int = Field(
+        default=512, ge=8, le=100_000, description="Largest file that may be sent, in MB; it is kept on disk meanwhile."
+    )
+
     @model_validator(mode="after")
     def _one_way_to_check_tokens(self) -> Self:
         if (self.jwt_secret is None) == (self.jwt_jwks_url is None):

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 
 from fastapi import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -9,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from shared.observability import metrics, tracing
 from shared.web.problems import answer
 
-#: Largest body any endpoint takes, in bytes: a register of some ten thousand rows.
+#: Largest body of a request that sends no file, in bytes.
 MAX_BODY_BYTES = 8 * 1024 * 1024
 
 
@@ -22,15 +23,18 @@ _CUT_OFF = (
 class _BodyTooLarge(HTTPException):
     """An HTTPException, which is the one kind of error that reading a JSON body does not turn into a 400."""
 
-    def __init__(self) -> None:
-        super().__init__(413, f"The body has more than {MAX_BODY_BYTES} bytes; send it in several parts.")
+    def __init__(self, most: int) -> None:
+        super().__init__(413, f"The body has more than {most} bytes; send it in several parts.")
 
 
 class RequestMiddleware:
     """Begins the trace, counts and times by route template, and refuses bodies that are too large with 413."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, uploads: Sequence[str] = (), largest_upload: int = MAX_BODY_BYTES) -> None:
+        """Under paths that begin with one of ``uploads`` a body may have ``largest_upload`` bytes."""
         self._app = app
+        self._uploads = tuple(uploads)
+        self._largest_upload = largest_upload
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
@@ -39,6 +43,7 @@ class RequestMiddleware:
             return
         headers = {name: value for name, value in scope["headers"] if name in (b"traceparent", b"content-length")}
         traceparent = tracing.begin(headers.get(b"traceparent", b"").decode("latin-1") or None)
+        most = self._largest_upload if scope["path"].startswith(self._uploads) else MAX_BODY_BYTES
         started = time.perf_counter()
         status, received, begun = 500, 0, False
 
@@ -46,8 +51,8 @@ class RequestMiddleware:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > MAX_BODY_BYTES:
-                raise _BodyTooLarge
+            if received > most:
+                raise _BodyTooLarge(most)
             return message
 
         async def observed(message: Message) -> None:
@@ -59,8 +64,8 @@ class RequestMiddleware:
 
         try:
             length = headers.get(b"content-length", b"0")
-            if length.isdigit() and int(length) > MAX_BODY_BYTES:
-                raise _BodyTooLarge
+            if length.isdigit() and int(length) > most:
+                raise _BodyTooLarge(most)
             await self._app(scope, counted, observed)
         except _BodyTooLarge as error:
             await answer(error.status_code, error.detail)(scope, receive, observed)

@@ -16,3 +16,12 @@ async def _connection(request: Request) -> AsyncGenerator[Connection]:
 
 #: A dependency: a read-only transaction on the service's database.
 Reading = Annotated[Connection, Depends(_connection)]
+
+
+async def _remembering(request: Request) -> AsyncGenerator[Connection]:
+    async with pool_of(request).acquire() as connection, connection.transaction():
+        yield connection
+
+
+#: A dependency: a transaction for an answer that is remembered, because later answers have to fit to it.
+Remembering = Annotated[Connection, Depends(_remembering)]

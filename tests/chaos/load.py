@@ -13,7 +13,6 @@ from random import Random
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from deploy.cli.csv_parts import parts_of
 from deploy.cli.token import default_subject, office
 from shared.reference import files
 from shared.reference.financial_year import FinancialYear
@@ -121,9 +120,8 @@ class Load:
     async def prepare(self) -> None:
         """Fill the registers, sign the agreements, gather the panel. Raises Refused."""
         for name in _REGISTERS:
-            for part in parts_of(files.path(name), rows=200):
-                path = f"/imports/providers?skipped_lines={part.skipped_lines}"
-                await self._command("intelligence", path, part.text, role=Role.QUALITY_OFFICER, what="import")
+            text = files.path(name).read_text(encoding="utf-8")
+            await self._command("intelligence", "/imports/providers", text, role=Role.QUALITY_OFFICER, what="import")
         for name in _REGISTERS:
             with files.path(name).open(encoding="utf-8", newline="") as file:
                 self._providers += [row for row in csv.DictReader(file) if _takes_visits(row)]

@@ -12,7 +12,6 @@ from typer.testing import CliRunner, Result
 from deploy.cli.contracts import app
 from deploy.local.errors import UserError
 from shared.contracts.generated_files import GENERATED
-from shared.contracts.ledger import RELEASED
 from shared.contracts.registry import EVENTS
 
 
@@ -22,8 +21,9 @@ def _run(*arguments: str | Path) -> Result:
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Path:
-    """A copy of the released contracts."""
-    return Path(shutil.copytree(RELEASED, tmp_path / "released"))
+    """A ledger in which every event was released once, as it is."""
+    assert _run("release", "--ledger", tmp_path / "released").exit_code == 0
+    return tmp_path / "released"
 
 
 def _edit(ledger: Path, event: str, field: str, **changes: Any) -> None:

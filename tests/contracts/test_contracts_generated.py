@@ -20,9 +20,13 @@ from shared.contracts.registry import EVENTS, EventSpec
 WORDED_BY_THE_SYSTEM = {
     "provider.name": "from the register of organisations",
     "programme": "from the list of programmes",
+    "results[].programme": "from the list of specialties of the survey",
+    "results[].indicator": "from the list of indicators of the survey",
     "reference": "given out by the register",
+    "merged_reference": "given out by the register",
     "standard_set": "version of reference data",
     "policy_version": "version of a policy file",
+    "raised_by_policy": "version of a policy file",
     "reasons[]": "codes of a policy's rules",
     "stakeholder_kind": "from notify's directory",
     "template": "name of a template file",

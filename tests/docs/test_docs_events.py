@@ -43,7 +43,7 @@ def test_partitions_and_the_size_limit_are_as_declared() -> None:
 
 
 def test_the_words_for_lists_of_values_are_those_of_the_contracts() -> None:
-    from shared.contracts import fields
+    from shared.contracts import concerns, fields, intelligence, training
     from shared.contracts.concerns import ClosureReason
     from shared.contracts.notifications import FailureCode
     from shared.contracts.visits import CancellationReason
@@ -62,6 +62,17 @@ def test_the_words_for_lists_of_values_are_those_of_the_contracts() -> None:
                 fields.Lever,
                 fields.AdjustmentReason,
                 ClosureReason,
+                concerns.Overseer,
+                concerns.Register,
+                concerns.RegisterState,
+                concerns.ExitConditionState,
+                concerns.ExitConditionOwner,
+                concerns.DismissalReason,
+                concerns.ScopePart,
+                training.TrainingBasis,
+                training.SuspensionReason,
+                training.RestorationReason,
+                intelligence.SurveyFlag,
                 CancellationReason,
                 FailureCode,
                 kinds.ProviderKind,

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -68,3 +69,36 @@ def test_an_import_that_is_killed_goes_on_where_it_was_and_puts_each_row_in_once
     assert report["added"] + report["unchanged"] == rows
     again, _ = qc(stack, "import", "concerns", str(file), "--json").communicate(timeout=120)
     assert json.loads(again.splitlines()[-1])["unchanged"] == rows
+
+
+def survey(rows: int) -> str:
+    """A survey of many results, each of its own; one row is bad."""
+    lines = ["provider,site,specialty,indicator,year,mean,sd,n"]
+    lines += [f"FICT{n // 180:05},,S{n % 10},I{n // 10 % 18},2024,{40 + n % 50}.5,10,{n % 30}" for n in range(rows)]
+    return "\n".join([*lines, "FICT00000,,S0,I0,not a year,50,10,5"]) + "\n"
+
+
+@pytest.mark.timeout(300)
+def test_a_survey_killed_in_mid_import_goes_in_once(stack: Stack, tmp_path: Path) -> None:
+    rows = 150_000
+    file = tmp_path / "survey.csv"
+    file.write_text(survey(rows), encoding="utf-8")
+    random_ = random.Random(11)
+    for _ in range(3):
+        run = qc(stack, "import", "nts", str(file), "--json")
+        time.sleep(random_.uniform(0.9, 2.5))
+        stack.kill("intelligence")
+        _, err = run.communicate(timeout=60)
+        stack.restart("intelligence")
+        assert run.returncode in (1, 2), err
+    reports: list[dict[str, Any]] = []
+    for _ in range(2):
+        run = qc(stack, "import", "nts", str(file), "--json")
+        out, err = run.communicate(timeout=200)
+        assert run.returncode == 1, err
+        reports.append(json.loads(out.splitlines()[-1]))
+    for report in reports:
+        assert (report["rows"], report["refused"]) == (rows + 1, 1)
+        assert report["added"] + report["unchanged"] == rows
+        assert [(one["line"], one["column"]) for one in report["problems"]] == [(rows + 2, "year")]
+    assert reports[1]["added"] == 0

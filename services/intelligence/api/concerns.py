@@ -3,29 +3,29 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Response
 
 from services.intelligence import queries
+from services.intelligence.api.searching import Searching
 from services.intelligence.commands import concerns as commands
 from services.intelligence.commands import reporters
-from services.intelligence.domain.concern import Status
 from services.intelligence.store import concerns
-from services.intelligence.views import (
+from services.intelligence.store.reporters import Raised
+from services.intelligence.views.concerns import (
     AssessConcern,
     CloseConcern,
     ConcernSummary,
     ConcernView,
+    CorrectConcern,
     LinkItems,
+    MergeConcern,
     RaiseConcern,
     RateConcern,
     ReopenConcern,
-    ReporterAccess,
-    ReporterErased,
-    ReporterView,
 )
-from shared.contracts.fields import Category, Line, OdsCode
+from services.intelligence.views.reporters import ReporterAccess, ReporterErased, ReporterView
 from shared.security.roles import Permission
-from shared.web.callers import allowed
+from shared.web.callers import Reader, allowed
 from shared.web.commands import Command, command
 from shared.web.etags import Expected, etag
 from shared.web.pages import Cursor, CursorText, Limit, Page
@@ -49,32 +49,24 @@ async def raise_concern(body: RaiseConcern, command: Managing) -> Response:
 @router.get("/concerns", summary="List concerns", dependencies=[Depends(allowed(Permission.READ))])
 async def list_concerns(
     connection: Reading,
-    provider: Annotated[OdsCode | None, Query(description="Only about this provider.")] = None,
-    status: Annotated[Status | None, Query(description="Only open or closed ones.")] = None,
-    category: Annotated[Category | None, Query(description="Only of this confirmed category.")] = None,
-    reference: Annotated[Line | None, Query(description="Only the one with this reference.")] = None,
+    search: Searching,
     limit: Limit = 50,
     cursor: CursorText = None,
 ) -> Page[ConcernSummary]:
-    """Concerns in the order they came onto the register."""
-    found = await concerns.page(
-        connection,
-        provider=provider,
-        status=status,
-        category=category,
-        reference=reference,
-        after=_cursor.read(cursor),
-        limit=limit + 1,
-    )
+    """Concerns in the order they came onto the register: all, or those of a scope."""
+    found = await concerns.page(connection, search, after=_cursor.read(cursor), limit=limit + 1)
     return _cursor.page([queries.summary(concern) for concern in found], limit, lambda concern: concern.id)
 
 
-@router.get(
-    "/concerns/{concern_id}", summary="The whole story of a concern", dependencies=[Depends(allowed(Permission.READ))]
-)
-async def get_concern(connection: Reading, concern_id: UUID, response: Response) -> ConcernView:
-    """A concern, its ratings, what it rests on, and every event about it from all four services, with its id."""
+@router.get("/concerns/{concern_id}", summary="The whole story of a concern")
+async def get_concern(connection: Reading, caller: Reader, concern_id: UUID, response: Response) -> ConcernView:
+    """A concern, its ratings, what it rests on, and every event about it from all four services, with its id.
+
+    The items it rests on can be what one person said: without the permission `record_intelligence` there are none.
+    """
     found = await queries.concern(connection, concern_id)
+    if not caller.may(Permission.RECORD_INTELLIGENCE):
+        found.items.clear()
     response.headers["ETag"] = etag(found.version)
     return found
 
@@ -97,6 +89,21 @@ async def rate_concern(concern_id: UUID, body: RateConcern, command: Confirming,
     return await command.run(lambda work: commands.rate_concern(work, command.caller, concern_id, expected, body))
 
 
+@router.post("/concerns/{concern_id}/correction", summary="Correct the scope", response_model=ConcernView)
+async def correct_concern(concern_id: UUID, body: CorrectConcern, command: Managing, expected: Expected) -> Response:
+    """Put right where an open concern lies. `concern.corrected` follows."""
+    return await command.run(lambda work: commands.correct_concern(work, command.caller, concern_id, expected, body))
+
+
+@router.post("/concerns/{concern_id}/merger", summary="Merge another concern into it", response_model=ConcernView)
+async def merge_concern(concern_id: UUID, body: MergeConcern, command: Confirming, expected: Expected) -> Response:
+    """Let this concern go on for another one about the same provider, which is closed.
+
+    `concern.closed` about the other one and `concern.merged` about this one follow.
+    """
+    return await command.run(lambda work: commands.merge_concern(work, command.caller, concern_id, expected, body))
+
+
 @router.post("/concerns/{concern_id}/closure", summary="Close a concern", response_model=ConcernView)
 async def close_concern(concern_id: UUID, body: CloseConcern, command: Confirming, expected: Expected) -> Response:
     """Close a concern on this office's register. `concern.closed` follows."""
@@ -113,12 +120,12 @@ async def reopen_concern(concern_id: UUID, body: ReopenConcern, command: Confirm
 async def see_reporter(concern_id: UUID, body: ReporterAccess, command: SeeingReporter) -> Response:
     """Who raised a concern. Each look is logged with its reason, so this is a command, not a query."""
     return await command.run(
-        lambda work: reporters.see_reporter(work, command.caller, concern_id, body),
-        again=lambda work, _: reporters.see_reporter(work, command.caller, concern_id, body),
+        lambda work: reporters.see_reporter(work, command.caller, Raised(concern_id), body),
+        again=lambda work, _: reporters.see_reporter(work, command.caller, Raised(concern_id), body),
     )
 
 
 @router.post("/concerns/{concern_id}/reporter/erasure", summary="Erase who raised it", response_model=ReporterErased)
 async def erase_reporter(concern_id: UUID, body: ReporterAccess, command: SeeingReporter) -> Response:
     """Forget for good who raised a concern. The erasure is logged; the concern stays."""
-    return await command.run(lambda work: reporters.erase_reporter(work, command.caller, concern_id, body))
+    return await command.run(lambda work: reporters.erase_reporter(work, command.caller, Raised(concern_id), body))

@@ -1,69 +1,127 @@
-"""Registers as CSV over HTTP."""
+"""Files of all sources over HTTP: sent, followed, and what was wrong with them."""
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request
 
-from services.intelligence.commands import imports
-from services.intelligence.views import ImportReport
+from services.intelligence.commands import sources, taking_in
+from services.intelligence.settings import Settings
+from services.intelligence.views.imports import ImportFileView, ImportReport, RowProblemView, SourceView
+from shared.contracts.fields import Line
+from shared.persistence import import_files
+from shared.security.callers import Caller
 from shared.security.roles import Permission
-from shared.web.commands import Command, command
-from shared.web.problems import Malformed
+from shared.web.callers import allowed
+from shared.web.commands import host_of, pool_of
+from shared.web.pages import Cursor, CursorText, Limit, Page
+from shared.web.problems import NotFound
+from shared.web.queries import Reading
+from shared.web.uploads import uploaded
 
 router = APIRouter(tags=["imports"])
 
-SkippedLines = Annotated[
-    int,
-    Query(
-        ge=0,
-        le=10_000_000,
-        description="Lines of the file left out between the header and the first row, where a file is sent in parts.",
-    ),
-]
+#: How many rows a file had can be how many people had something to say.
+_SENDING = [Depends(allowed(Permission.IMPORT_REGISTER))]
+Sending = Annotated[Caller, Depends(allowed(Permission.IMPORT_REGISTER))]
+SourceName = Annotated[str, Path(max_length=40, description="A source: see `/sources`.", examples=["nts"])]
+FileId = Annotated[int, Path(ge=1, le=2**62, description="Number of a file.")]
 
-_CSV = {"requestBody": {"required": True, "content": {"text/csv": {"schema": {"type": "string"}}}}}
+_files = Cursor[int](int)
+_problems = Cursor[tuple[int, str, str]](tuple[int, str, str])
+
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+_FILE = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "text/csv": {"schema": {"type": "string"}},
+            "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": _BINARY,
+            "application/jsonl": {"schema": {"type": "string"}},
+        },
+    }
+}
 
 
-@router.post("/imports/providers", summary="Import organisations", response_model=ImportReport, openapi_extra=_CSV)
-async def import_providers(
+def _settings(request: Request) -> Settings:
+    settings = host_of(request).settings
+    assert isinstance(settings, Settings)
+    return settings
+
+
+@router.get("/sources", summary="List sources", dependencies=[Depends(allowed(Permission.READ))])
+async def list_sources(request: Request) -> list[SourceView]:
+    """The sources whose files are taken, and what their columns may be called."""
+    known = sources.mappings(_settings(request).sources_folder)
+    return [
+        SourceView(source=name, title=mapping.title, takes=mapping.takes, columns=mapping.columns)
+        for name, mapping in known.items()
+    ]
+
+
+@router.post("/imports/{source}", summary="Import a file", openapi_extra=_FILE)
+async def import_file(
     request: Request,
-    command: Annotated[Command, Depends(command(Permission.MANAGE_REGISTER))],
-    skipped_lines: SkippedLines = 0,
-) -> Response:
-    """Take over a register of organisations. Bad rows are reported and left out; a second run changes nothing.
+    caller: Sending,
+    source: SourceName,
+    name: Annotated[Line | None, Query(description="What the file is called; for people.")] = None,
+) -> ImportReport:
+    """Take in a file: CSV, an .xlsx workbook or JSON Lines, told apart by what is in it.
 
-    Columns: `ods_code,name,kind,parent_code,valid_from,valid_to,successor_code,source`.
+    Good rows go in, bad ones are reported. It is known by its content: sent again it changes nothing, and goes on where
+    it was broken off; rows that were refused are tried again where that can help. An Idempotency-Key is not needed.
     """
-    text = await _text(request)
-    return await command.run(lambda work: imports.import_providers(work, command.caller, text, skipped_lines))
+    async with uploaded(request) as path:
+        return await taking_in.take_file(
+            pool_of(request),
+            caller,
+            emitter=host_of(request).source,
+            folder=_settings(request).sources_folder,
+            source=source,
+            path=path,
+            name=name or source,
+        )
 
 
-@router.post("/imports/concerns", summary="Import a concerns register", response_model=ImportReport, openapi_extra=_CSV)
-async def import_concerns(
-    request: Request,
-    command: Annotated[Command, Depends(command(Permission.IMPORT_REGISTER))],
-    skipped_lines: SkippedLines = 0,
-) -> Response:
-    """Take over a concerns register. Bad rows are reported and left out; a second run changes nothing.
+@router.get("/import-files", summary="List imported files", dependencies=_SENDING)
+async def list_files(
+    connection: Reading,
+    source: Annotated[Line | None, Query(description="Only of this source.")] = None,
+    digest: Annotated[
+        str | None, Query(pattern="^[0-9a-f]{64}$", description="Only of this content: SHA-256 in hexadecimal.")
+    ] = None,
+    limit: Limit = 50,
+    cursor: CursorText = None,
+) -> Page[ImportFileView]:
+    """Files in the order they were first sent, with how far each is."""
+    found = await import_files.page(
+        connection,
+        source=source,
+        digest=bytes.fromhex(digest) if digest else None,
+        after=_files.read(cursor),
+        limit=limit + 1,
+    )
+    return _files.page([ImportFileView.of(file) for file in found], limit, lambda file: file.id)
 
-    Columns: `reference,origin,provider_code,site_code,programme,learner_group,standards,source_kind,source_date,
-    raised_on,summary,action,impact,likelihood,category,rationale,rated_on,status,closed_on,closure_reason,source`.
-    """
-    text = await _text(request)
-    return await command.run(lambda work: imports.import_concerns(work, command.caller, text, skipped_lines))
+
+@router.get("/import-files/{file_id}", summary="One imported file", dependencies=_SENDING)
+async def get_file(connection: Reading, file_id: FileId) -> ImportFileView:
+    """A file, and how far it is."""
+    found = await import_files.load(connection, file_id)
+    if found is None:
+        raise NotFound(f"There is no imported file {file_id}.")
+    return ImportFileView.of(found)
 
 
-async def _text(request: Request) -> str:
-    body = await request.body()
-    try:
-        text = body.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = body[: error.start].count(b"\n") + 1
-        raise Malformed(
-            f"The body is not UTF-8: line {line}, byte {error.start + 1}. Save the file as “CSV UTF-8”.",
-            errors=[("body", f"line {line} is not UTF-8")],
-        ) from error
-    if "\x00" in text:
-        line = text[: text.index("\x00")].count("\n") + 1
-        raise Malformed(f"The body has a NUL character in line {line}; it is no CSV.", errors=[("body", "holds a NUL")])
-    return text
+@router.get(
+    "/import-files/{file_id}/problems",
+    summary="What was wrong with a file",
+    dependencies=_SENDING,
+)
+async def list_problems(
+    connection: Reading, file_id: FileId, limit: Limit = 200, cursor: CursorText = None
+) -> Page[RowProblemView]:
+    """Rows that were not taken, by line, with column and reason."""
+    found = await import_files.problems(connection, file_id, after=_problems.read(cursor), limit=limit + 1)
+    return _problems.page(
+        [RowProblemView.of(problem) for problem in found], limit, lambda one: (one.line, one.column, one.reason)
+    )

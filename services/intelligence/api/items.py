@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from services.intelligence import queries
 from services.intelligence.commands import items as commands
 from services.intelligence.store import items
-from services.intelligence.views import ItemView, RecordItem
+from services.intelligence.views.items import ItemView, RecordItem
 from shared.contracts.fields import OdsCode
 from shared.reference.kinds import SourceKind
 from shared.security.roles import Permission
@@ -21,6 +21,9 @@ router = APIRouter(tags=["intelligence"])
 
 _cursor = Cursor[UUID](UUID)
 
+#: An item can be what one person said: it is for whoever works on what is heard, not for every reader.
+_HEARD_OF = [Depends(allowed(Permission.RECORD_INTELLIGENCE))]
+
 
 @router.post("/intelligence", summary="Record an item", status_code=201, response_model=ItemView)
 async def record_item(
@@ -30,7 +33,7 @@ async def record_item(
     return await command.run(lambda work: commands.record_item(work, command.caller, body))
 
 
-@router.get("/intelligence", summary="List items", dependencies=[Depends(allowed(Permission.READ))])
+@router.get("/intelligence", summary="List items", dependencies=_HEARD_OF)
 async def list_items(
     connection: Reading,
     provider: Annotated[OdsCode | None, Query(description="Only about this provider.")] = None,
@@ -45,7 +48,7 @@ async def list_items(
     return _cursor.page([ItemView.of(item) for item in found], limit, lambda item: item.id)
 
 
-@router.get("/intelligence/{item_id}", summary="One item", dependencies=[Depends(allowed(Permission.READ))])
+@router.get("/intelligence/{item_id}", summary="One item", dependencies=_HEARD_OF)
 async def get_item(connection: Reading, item_id: UUID) -> ItemView:
     """An item of intelligence."""
     return await queries.item(connection, item_id)

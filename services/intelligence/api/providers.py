@@ -5,8 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 
 from services.intelligence import queries
+from services.intelligence.queries.profiles import profile
 from services.intelligence.store import organisations
-from services.intelligence.views import OrganisationView
+from services.intelligence.views.organisations import OrganisationView
+from services.intelligence.views.profiles import ProfileView
 from shared.contracts.fields import OdsCode
 from shared.reference.kinds import ProviderKind
 from shared.security.roles import Permission
@@ -30,6 +32,12 @@ async def list_providers(
     """Organisations by code. Codes that were closed are among them, with the last day and the successor."""
     found = await organisations.page(connection, kind=kind, parent=parent, after=_cursor.read(cursor), limit=limit + 1)
     return _cursor.page([OrganisationView.of(o) for o in found], limit, lambda o: o.ods_code)
+
+
+@router.get("/providers/{ods_code}/profile", summary="Profile of a provider")
+async def get_profile(connection: Reading, ods_code: OdsCode) -> ProfileView:
+    """Open concerns, ratings over time, flags and series of a provider. It holds no free text, and no small number."""
+    return await profile(connection, ods_code)
 
 
 @router.get("/providers/{ods_code}", summary="One organisation")

@@ -1,69 +1,56 @@
-"""Raising, assessing, rating, closing and reopening concerns."""
+"""Raising, assessing, rating, correcting, merging, closing and reopening concerns."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import date
 from uuid import UUID
 
-from uuid_utils.compat import uuid7
-
-from services.intelligence.commands.telling import tell
-from services.intelligence.domain.concern import Concern
+from services.intelligence.commands.changing import change, keep, locked
+from services.intelligence.commands.raising import NewConcern, raise_on_register, require_items, require_not_after
+from services.intelligence.domain.concern import Concern, Scope
 from services.intelligence.domain.organisation import require_provider
 from services.intelligence.domain.rating import Rating
 from services.intelligence.domain.scope import require_standards
 from services.intelligence.queries import concern_view
-from services.intelligence.store import concerns, items, organisations, reporters, story
+from services.intelligence.store import concerns, items, organisations, reporters
 from services.intelligence.store.concerns import RatingRow
-from services.intelligence.views import AssessConcern, CloseConcern, LinkItems, RaiseConcern, RateConcern, ReopenConcern
-from shared.contracts.fields import EventData, Origin
+from services.intelligence.store.reporters import Raised
+from services.intelligence.views.concerns import (
+    AssessConcern,
+    CloseConcern,
+    CorrectConcern,
+    LinkItems,
+    MergeConcern,
+    RaiseConcern,
+    RateConcern,
+    ReopenConcern,
+)
+from shared.contracts.fields import EventData
 from shared.messaging.unit_of_work import UnitOfWork
-from shared.persistence import history
-from shared.persistence.history import Change
-from shared.reference.standards import CURRENT
-from shared.rules import RuleBroken
 from shared.security.callers import Caller
 from shared.web.commands import Answer
 from shared.web.etags import ExpectedVersion
-from shared.web.problems import NotFound
+from shared.web.problems import Unprocessable
 from shared.web.refusals import rules
 
 
 async def raise_concern(work: UnitOfWork, caller: Caller, body: RaiseConcern) -> Answer:
     """Put a concern on the register, resting on the items it names."""
-    raised_on = body.raised_on or work.today
-    register = await organisations.load(work.connection, {body.provider_code, body.site_code or body.provider_code})
-    with rules():
-        provider = require_provider(register, body.provider_code, body.site_code, raised_on)
-        standards = require_standards(body.standards)
-        _require_not_after("raised_on", raised_on, work.today)
-        if body.source_date is not None:
-            _require_not_after("source_date", body.source_date, raised_on)
-        await _require_items(work, body.item_ids, body.provider_code)
-    concern = Concern(
-        id=uuid7(),
-        reference=await concerns.next_reference(work.connection, raised_on.year),
-        origin=Origin.REPORTED,
-        provider=provider,
+    new = NewConcern(
+        provider_code=body.provider_code,
         site_code=body.site_code,
         programme=body.programme,
         learner_group=body.learner_group,
-        standard_set=CURRENT,
-        standards=tuple(standards),
+        standards=body.standards,
         source_kind=body.source_kind,
         source_date=body.source_date,
-        raised_on=raised_on,
+        raised_on=body.raised_on or work.today,
         summary=body.summary,
         action=body.action,
+        item_ids=body.item_ids,
     )
-    while not await concerns.add(work.connection, concern, work.now):
-        concern = replace(concern, reference=await concerns.next_reference(work.connection, raised_on.year))
-    if body.item_ids:
-        await items.link(work.connection, concern.id, body.item_ids)
+    with rules():
+        concern = await raise_on_register(work, caller.subject, new)
     if body.reporter is not None:
-        await reporters.add(work.connection, concern.id, body.reporter.name, body.reporter.contact)
-    await _record(work, caller, concern, "raised", None)
-    await story.add(work.connection, [tell(work, concern, concern.raised())])
+        await reporters.add(work.connection, Raised(concern.id), body.reporter.name, body.reporter.contact)
     view = await concern_view(work.connection, concern)
     return Answer(view, 201, version=concern.version, location=f"/concerns/{concern.id}")
 
@@ -72,28 +59,22 @@ async def link_items(
     work: UnitOfWork, caller: Caller, concern_id: UUID, expected: ExpectedVersion, body: LinkItems
 ) -> Answer:
     """Let a concern rest on more items of intelligence."""
-    concern = await _locked(work, concern_id, expected)
+    concern = await locked(work, concern_id, expected)
     with rules():
-        await _require_items(work, body.item_ids, concern.provider.ods_code)
+        await require_items(work, body.item_ids, concern.provider.ods_code)
     await items.link(work.connection, concern.id, body.item_ids)
-    linked = replace(concern, version=concern.version + 1)
-    await concerns.save(work.connection, linked)
-    await _record(work, caller, linked, "linked to intelligence", None)
-    return Answer(await concern_view(work.connection, linked), version=linked.version)
+    return await _kept(work, caller, concern, "linked to intelligence", None)
 
 
 async def assess_concern(
     work: UnitOfWork, caller: Caller, concern_id: UUID, expected: ExpectedVersion, body: AssessConcern
 ) -> Answer:
     """Note impact and likelihood and the category they suggest; it counts once a person confirms one."""
-    concern = await _locked(work, concern_id, expected)
-    assessed = replace(concern, version=concern.version + 1)
-    await concerns.save(work.connection, assessed)
+    concern = await locked(work, concern_id, expected)
     rating = Rating(body.impact, body.likelihood)
-    row = RatingRow(concern.id, assessed.version, rating, None, body.rationale, work.today, caller.subject)
+    row = RatingRow(concern.id, concern.version + 1, rating, None, body.rationale, work.today, caller.subject)
     await concerns.add_ratings(work.connection, [row])
-    await _record(work, caller, assessed, "assessed", body.rationale)
-    return Answer(await concern_view(work.connection, assessed), version=assessed.version)
+    return await _kept(work, caller, concern, "assessed", body.rationale)
 
 
 async def rate_concern(
@@ -101,14 +82,57 @@ async def rate_concern(
 ) -> Answer:
     """Confirm a category, with the rating and the rationale behind it."""
     rating = Rating(body.impact, body.likelihood)
+    before = await locked(work, concern_id, expected)
+    with rules():
+        rated, event = before.rate(rating, body.category, work.today, why=body.rationale)
+    row = RatingRow(rated.id, rated.version, rating, body.category, body.rationale, work.today, caller.subject)
+    await concerns.add_ratings(work.connection, [row])
+    await keep(work, caller.subject, before, rated, called="rated", reason=body.rationale, event=event)
+    return Answer(await concern_view(work.connection, rated), version=rated.version)
 
-    async def act(concern: Concern) -> tuple[Concern, EventData]:
-        rated, event = concern.rate(rating, body.category, work.today)
-        row = RatingRow(concern.id, rated.version, rating, body.category, body.rationale, work.today, caller.subject)
-        await concerns.add_ratings(work.connection, [row])
-        return rated, event
 
-    return await _change(work, caller, concern_id, expected, act, "rated", body.rationale)
+async def correct_concern(
+    work: UnitOfWork, caller: Caller, concern_id: UUID, expected: ExpectedVersion, body: CorrectConcern
+) -> Answer:
+    """Put right where a concern lies; what is left out stays as it is, and a site of null is none."""
+    before = await locked(work, concern_id, expected)
+    given = body.model_fields_set
+    scope = Scope(
+        site_code=body.site_code if "site_code" in given else before.site_code,
+        programme=body.programme or before.programme,
+        learner_group=body.learner_group or before.learner_group,
+        standards=before.standards,
+    )
+    if scope.site_code is not None:
+        codes = {before.provider.ods_code, scope.site_code}
+        register = await organisations.load(work.connection, codes)
+        with rules():
+            require_provider(register, before.provider.ods_code, scope.site_code, before.raised_on)
+    with rules():
+        if body.standards is not None:
+            scope = replace(scope, standards=tuple(require_standards(body.standards)))
+        after, event = before.correct(scope, work.today, why=body.rationale)
+    await keep(work, caller.subject, before, after, called="corrected", reason=body.rationale, event=event)
+    return Answer(await concern_view(work.connection, after), version=after.version)
+
+
+async def merge_concern(
+    work: UnitOfWork, caller: Caller, concern_id: UUID, expected: ExpectedVersion, body: MergeConcern
+) -> Answer:
+    """Merge another concern about the same provider into this one, which then rests on its intelligence too."""
+    found = await concerns.load_all_locked(work.connection, {concern_id, body.merged_concern_id})
+    before = await locked(work, concern_id, expected)
+    other = found.get(body.merged_concern_id)
+    if other is None:
+        reason = f"there is no concern {body.merged_concern_id}"
+        raise Unprocessable(f"merged_concern_id: {reason}.", errors=[("body.merged_concern_id", reason)])
+    with rules():
+        merged, closed = other.merge_into(before, work.today, why=body.rationale)
+        after, taken_over = before.take_over(other, work.today, why=body.rationale)
+    await items.link_all_of(work.connection, other.id, after.id)
+    await keep(work, caller.subject, other, merged, called="merged", reason=body.rationale, event=closed)
+    await keep(work, caller.subject, before, after, called="took over", reason=body.rationale, event=taken_over)
+    return Answer(await concern_view(work.connection, after), version=after.version)
 
 
 async def close_concern(
@@ -117,11 +141,11 @@ async def close_concern(
     """Close a concern on this office's register."""
     closed_on = body.closed_on or work.today
 
-    async def act(concern: Concern) -> tuple[Concern, EventData]:
-        _require_not_after("closed_on", closed_on, work.today)
-        return concern.close(body.closure_reason, closed_on)
+    def decide(concern: Concern) -> tuple[Concern, EventData]:
+        require_not_after("closed_on", closed_on, work.today)
+        return concern.close(body.closure_reason, closed_on, why=body.rationale)
 
-    return await _change(work, caller, concern_id, expected, act, "closed", body.rationale)
+    return await change(work, caller, concern_id, expected, decide, called="closed", reason=body.rationale)
 
 
 async def reopen_concern(
@@ -129,55 +153,14 @@ async def reopen_concern(
 ) -> Answer:
     """Open a closed concern again."""
 
-    async def act(concern: Concern) -> tuple[Concern, EventData]:
-        return concern.reopen(work.today)
+    def decide(concern: Concern) -> tuple[Concern, EventData]:
+        return concern.reopen(work.today, why=body.rationale)
 
-    return await _change(work, caller, concern_id, expected, act, "reopened", body.rationale)
-
-
-async def _change(
-    work: UnitOfWork,
-    caller: Caller,
-    concern_id: UUID,
-    expected: ExpectedVersion,
-    act: Callable[[Concern], Awaitable[tuple[Concern, EventData]]],
-    change: str,
-    reason: str,
-) -> Answer:
-    """What every change that others hear of has in common."""
-    concern = await _locked(work, concern_id, expected)
-    with rules():
-        changed, event = await act(concern)
-    await concerns.save(work.connection, changed)
-    await _record(work, caller, changed, change, reason)
-    await story.add(work.connection, [tell(work, changed, event)])
-    return Answer(await concern_view(work.connection, changed), version=changed.version)
+    return await change(work, caller, concern_id, expected, decide, called="reopened", reason=body.rationale)
 
 
-async def _locked(work: UnitOfWork, concern_id: UUID, expected: ExpectedVersion) -> Concern:
-    concern = await concerns.load_locked(work.connection, concern_id)
-    if concern is None:
-        raise NotFound(f"There is no concern {concern_id}.")
-    expected.require(concern.version)
-    return concern
-
-
-async def _require_items(work: UnitOfWork, item_ids: list[UUID], provider_code: str) -> None:
-    found = await items.load(work.connection, item_ids)
-    for place, item_id in enumerate(item_ids):
-        if item_id not in found:
-            raise RuleBroken(f"item_ids.{place}", f"there is no item of intelligence {item_id}")
-        if found[item_id].provider_code != provider_code:
-            raise RuleBroken(f"item_ids.{place}", f"item {item_id} is about another provider")
-
-
-def _require_not_after(field: str, day: date, latest: date) -> None:
-    if day > latest:
-        raise RuleBroken(field, f"is after {latest}")
-
-
-async def _record(work: UnitOfWork, caller: Caller, concern: Concern, change: str, reason: str | None) -> None:
-    await history.record(
-        work.connection,
-        [Change("concern", str(concern.id), concern.version, work.now, caller.subject, change, reason)],
-    )
+async def _kept(work: UnitOfWork, caller: Caller, before: Concern, called: str, reason: str | None) -> Answer:
+    """Keep a change that moves no machine and that nobody else is told of."""
+    after = replace(before, version=before.version + 1)
+    await keep(work, caller.subject, before, after, called=called, reason=reason, event=None)
+    return Answer(await concern_view(work.connection, after), version=after.version)

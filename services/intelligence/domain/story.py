@@ -2,11 +2,25 @@
 
 from uuid import UUID
 
-from shared.contracts.concerns import ConcernClosed, ConcernRaised, ConcernRated, ConcernReopened
+from shared.contracts.concerns import (
+    ConcernClosed,
+    ConcernCorrected,
+    ConcernDeEscalated,
+    ConcernEscalated,
+    ConcernMerged,
+    ConcernRaised,
+    ConcernRated,
+    ConcernReopened,
+    ExitConditionSet,
+    ExitConditionSettled,
+    Register,
+    RegisterState,
+)
 from shared.contracts.fields import EventData, FindingKind, Money
 from shared.contracts.investments import InvestmentAdjusted, InvestmentDeclined, InvestmentProposed
 from shared.contracts.notifications import NotificationDelivered, NotificationFailed
 from shared.contracts.outcomes import OutcomeRecorded
+from shared.contracts.training import TrainingRestored, TrainingSuspended
 from shared.contracts.visits import VisitCancelled, VisitRequired, VisitScheduled
 
 
@@ -24,6 +38,26 @@ def sentence(data: EventData) -> str:
             return f"Closed on {data.closed_on}: {_words(data.reason)}."
         case ConcernReopened():
             return f"Reopened on {data.reopened_on}."
+        case ConcernEscalated():
+            return f"Put on {_place(data.register_kind)} on {data.escalated_on}."
+        case ConcernDeEscalated():
+            conditions = f", on {data.open_conditions} conditions" if data.state is not RegisterState.OFF else ""
+            return f"Taken off {_place(data.register_kind)} on {data.de_escalated_on}{conditions}."
+        case ConcernMerged(merged_reference=str() as reference):
+            return f"Concern {reference} was merged into {data.reference} on {data.merged_on}."
+        case ConcernMerged():
+            return f"A proposed concern was merged into {data.reference} on {data.merged_on}."
+        case ConcernCorrected():
+            parts = ", ".join(_words(part) for part in data.corrected)
+            return f"Corrected on {data.corrected_on}: {parts}."
+        case ExitConditionSet():
+            return f"Condition for leaving {_place(data.register_kind)}: {_words(data.owner)}, by {data.due_on}."
+        case ExitConditionSettled():
+            return f"Condition for leaving {_place(data.register_kind)} {data.state} on {data.settled_on}."
+        case TrainingSuspended():
+            return f"Training suspended from {data.suspended_on}: {_words(data.reason)} ({_words(data.basis)})."
+        case TrainingRestored():
+            return f"Training restored from {data.restored_on}: {_words(data.reason)} ({_words(data.basis)})."
         case VisitRequired():
             return f"Calls for {_a(data.kind).lower()} by {data.latest_date}."
         case VisitScheduled():
@@ -49,13 +83,21 @@ def sentence(data: EventData) -> str:
 def concerns_of(data: EventData) -> list[UUID]:
     """The concerns an event is about, each once: the contract lets an event name one twice."""
     single = getattr(data, "concern_id", None)
-    return [single] if isinstance(single, UUID) else list(dict.fromkeys(getattr(data, "concern_ids", [])))
+    if not isinstance(single, UUID):
+        return list(dict.fromkeys(getattr(data, "concern_ids", [])))
+    if isinstance(data, ConcernMerged) and data.merged_concern_id is not None:
+        return [single, data.merged_concern_id]
+    return [single]
 
 
 def pounds(amount: Money) -> str:
     """A sum as people read it: −£1,234.50."""
     sign = "−" if amount.pence < 0 else ""
     return f"{sign}£{abs(amount.pence) // 100:,}.{abs(amount.pence) % 100:02}"
+
+
+def _place(register: Register) -> str:
+    return _words(register) if register is Register.ENHANCED_MONITORING else f"the {_words(register)}"
 
 
 def _words(name: str) -> str:

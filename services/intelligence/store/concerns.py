@@ -9,9 +9,13 @@ from uuid import UUID
 import asyncpg
 
 from services.intelligence.domain.concern import Concern, Status
+from services.intelligence.domain.life import Stage
 from services.intelligence.domain.organisation import Organisation
 from services.intelligence.domain.rating import Rating
-from shared.contracts.concerns import ClosureReason
+from services.intelligence.domain.standing import Life
+from services.intelligence.store import concern_life
+from services.intelligence.store.concern_life import FollowUp
+from shared.contracts.concerns import ClosureReason, Register
 from shared.contracts.fields import Category, Origin
 from shared.persistence.pool import Connection
 from shared.reference.kinds import LearnerGroup, ProviderKind, SourceKind
@@ -45,7 +49,31 @@ class ImportedConcern:
     row: Mapping[str, Any]
 
 
-def _concern(row: asyncpg.Record) -> Concern:
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Which concerns are asked for, by the parts of their scope; None: whichever."""
+
+    provider: str | None = None
+    site: str | None = None
+    programme: str | None = None
+    learner_group: LearnerGroup | None = None
+    standard: str | None = None
+    source_kind: SourceKind | None = None
+    status: Status | None = None
+    category: Category | None = None
+    raised_from: date | None = None
+    raised_to: date | None = None
+    register: Register | None = None
+    reference: str | None = None
+
+
+async def _concerns(connection: Connection, rows: Sequence[asyncpg.Record]) -> list[Concern]:
+    """Concerns with all that stands beside their rows."""
+    beside = await concern_life.follow_ups(connection, [row["id"] for row in rows])
+    return [_concern(row, beside[row["id"]]) for row in rows]
+
+
+def _concern(row: asyncpg.Record, beside: FollowUp) -> Concern:
     return Concern(
         id=row["id"],
         reference=row["reference"],
@@ -71,10 +99,17 @@ def _concern(row: asyncpg.Record) -> Concern:
         raised_on=row["raised_on"],
         summary=row["summary"],
         action=row["action"],
-        status=Status(row["status"]),
-        category=None if row["category"] is None else Category(row["category"]),
-        closed_on=row["closed_on"],
-        closure_reason=ClosureReason(row["closure_reason"]) if row["closure_reason"] else None,
+        life=Life(
+            stage=Stage(row["stage"]),
+            category=None if row["category"] is None else Category(row["category"]),
+            significant_since=row["significant_since"],
+            closed_on=row["closed_on"],
+            closure_reason=ClosureReason(row["closure_reason"]) if row["closure_reason"] else None,
+            merged_into=row["merged_into"],
+            standings=beside.standings,
+            conditions=beside.conditions,
+            suspension=beside.suspension,
+        ),
         version=row["version"],
     )
 
@@ -98,18 +133,19 @@ async def add_imported(connection: Connection, imported: Sequence[ImportedConcer
         insert into concerns (id, reference, origin, provider_code, site_code, programme, learner_group, standard_set,
                               standards, source_kind, source_date, raised_on, summary, action, citation,
                               register_origin, status, category, closed_on, closure_reason, version, created_at,
-                              imported_row)
+                              imported_row, stage, significant_since)
         select id, reference, origin, provider_code, site_code, programme, learner_group, standard_set,
                string_to_array(standards, ';'), source_kind, source_date, raised_on, summary, action,
                citation, nullif(register_origin, ''), status, category, closed_on, closure_reason, version, $22,
-               nullif(imported_row, '{}'::jsonb)
+               nullif(imported_row, '{}'::jsonb), stage, significant_since
         from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
                     $8::text[], $9::text[], $10::text[], $11::date[], $12::date[], $13::text[], $14::text[],
                     $15::text[], $16::text[], $17::text[], $18::int[], $19::date[], $20::text[], $21::int[],
-                    $23::jsonb[])
+                    $23::jsonb[], $24::text[], $25::date[])
             as new (id, reference, origin, provider_code, site_code, programme, learner_group, standard_set,
                     standards, source_kind, source_date, raised_on, summary, action, citation, register_origin,
-                    status, category, closed_on, closure_reason, version, imported_row)
+                    status, category, closed_on, closure_reason, version, imported_row, stage,
+                    significant_since)
         on conflict (reference) do nothing
         returning id""",
         [c.id for c in concerns],
@@ -135,6 +171,8 @@ async def add_imported(connection: Connection, imported: Sequence[ImportedConcer
         [c.version for c in concerns],
         created_at,
         [dict(i.row) for i in imported],
+        [c.life.stage.value for c in concerns],
+        [c.life.significant_since for c in concerns],
     )
     return {row["id"] for row in rows}
 
@@ -149,62 +187,81 @@ async def imported_rows(connection: Connection, references: Collection[str]) -> 
 
 async def load_locked(connection: Connection, concern_id: UUID) -> Concern | None:
     """A concern, locked until the transaction ends."""
-    row = await connection.fetchrow(f"{_SELECT} where c.id = $1 for update of c", concern_id)
-    return _concern(row) if row else None
+    return (await load_all_locked(connection, [concern_id])).get(concern_id)
+
+
+async def load_all_locked(connection: Connection, concern_ids: Collection[UUID]) -> dict[UUID, Concern]:
+    """Those of these concerns that there are, locked in the order of their ids until the transaction ends."""
+    rows = await connection.fetch(f"{_SELECT} where c.id = any($1) order by c.id for update of c", list(concern_ids))
+    return {concern.id: concern for concern in await _concerns(connection, rows)}
 
 
 async def load(connection: Connection, concern_id: UUID) -> Concern | None:
     """A concern."""
-    row = await connection.fetchrow(f"{_SELECT} where c.id = $1", concern_id)
-    return _concern(row) if row else None
+    rows = await connection.fetch(f"{_SELECT} where c.id = $1", concern_id)
+    return next(iter(await _concerns(connection, rows)), None)
 
 
-async def save(connection: Connection, concern: Concern) -> None:
-    """Save what can change of a concern. Its row must be locked by this transaction."""
+async def save(connection: Connection, before: Concern, after: Concern) -> None:
+    """Save what a command changed of a concern. Its row must be locked by this transaction."""
+    life = after.life
     await connection.execute(
         """
-        update concerns set status = $2, category = $3, closed_on = $4, closure_reason = $5, version = $6
+        update concerns
+        set status = $2, category = $3, closed_on = $4, closure_reason = $5, version = $6, stage = $7, merged_into = $8,
+            significant_since = $9, site_code = $10, programme = $11, learner_group = $12, standards = $13
         where id = $1""",
-        concern.id,
-        concern.status.value,
-        None if concern.category is None else concern.category.value,
-        concern.closed_on,
-        concern.closure_reason.value if concern.closure_reason else None,
-        concern.version,
+        after.id,
+        after.status.value,
+        None if life.category is None else life.category.value,
+        life.closed_on,
+        life.closure_reason.value if life.closure_reason else None,
+        after.version,
+        life.stage.value,
+        life.merged_into,
+        life.significant_since,
+        after.site_code,
+        after.programme,
+        after.learner_group.value,
+        list(after.standards),
     )
+    await concern_life.save(connection, after.id, before.life, life)
 
 
-async def page(
-    connection: Connection,
-    *,
-    provider: str | None,
-    status: Status | None,
-    category: Category | None,
-    reference: str | None,
-    after: UUID | None,
-    limit: int,
-) -> list[Concern]:
-    """Up to ``limit`` concerns in the order they came onto the register, beginning after one."""
+async def page(connection: Connection, search: Search, *, after: UUID | None, limit: int) -> list[Concern]:
+    """Up to ``limit`` concerns of a scope in the order they came onto the register, beginning after one."""
     rows = await connection.fetch(
         f"""{_SELECT}
-        where ($1::text is null or c.provider_code = $1) and ($2::text is null or c.status = $2)
-          and ($3::int is null or c.category = $3) and ($4::text is null or c.reference = $4)
-          and ($5::uuid is null or c.id > $5)
-        order by c.id limit $6""",
-        provider,
-        status.value if status else None,
-        None if category is None else category.value,
-        reference,
+        where ($1::text is null or c.provider_code = $1) and ($2::text is null or c.site_code = $2)
+          and ($3::text is null or lower(c.programme) = lower($3)) and ($4::text is null or c.learner_group = $4)
+          and ($5::text is null or $5 = any(c.standards)) and ($6::text is null or c.source_kind = $6)
+          and ($7::text is null or c.status = $7) and ($8::int is null or c.category = $8)
+          and ($9::date is null or c.raised_on >= $9) and ($10::date is null or c.raised_on <= $10)
+          and ($11::text is null or exists (
+              select from concern_registers r where r.concern_id = c.id and r.register = $11 and r.state <> 'off'))
+          and ($12::text is null or c.reference = $12) and ($13::uuid is null or c.id > $13)
+        order by c.id limit $14""",
+        search.provider,
+        search.site,
+        search.programme,
+        search.learner_group.value if search.learner_group else None,
+        search.standard,
+        search.source_kind.value if search.source_kind else None,
+        search.status.value if search.status else None,
+        None if search.category is None else search.category.value,
+        search.raised_from,
+        search.raised_to,
+        search.register.value if search.register else None,
+        search.reference,
         after,
         limit,
     )
-    return [_concern(row) for row in rows]
+    return await _concerns(connection, rows)
 
 
-async def count_open(connection: Connection) -> dict[int | None, int]:
-    """Open concerns by confirmed category."""
-    rows = await connection.fetch("select category, count(*) from concerns where status = 'open' group by category")
-    return {row["category"]: row["count"] for row in rows}
+async def count_open(connection: Connection) -> int:
+    """How many concerns are open."""
+    return await connection.fetchval("select count(*) from concerns where status = 'open'")
 
 
 async def add_ratings(connection: Connection, ratings: Sequence[RatingRow]) -> None:

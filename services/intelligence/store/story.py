@@ -70,9 +70,29 @@ def _columns(chapters: Sequence[Chapter]) -> tuple[list[Any], ...]:
     )
 
 
+async def told_of(connection: Connection, concern_id: UUID, event_type: str) -> dict[str, UUID]:
+    """The events of one type about a concern, by their subject."""
+    rows = await connection.fetch(
+        "select subject, event_id from concern_story where concern_id = $1 and type = $2", concern_id, event_type
+    )
+    return {row["subject"]: row["event_id"] for row in rows}
+
+
 async def of(connection: Connection, concern_id: UUID) -> list[Chapter]:
     """A concern's story, oldest event first."""
     rows = await connection.fetch(
         "select * from concern_story where concern_id = $1 order by occurred_at, event_id", concern_id
     )
     return [Chapter(**dict(row)) for row in rows]
+
+
+async def types_of(connection: Connection, concern_ids: Collection[UUID]) -> dict[UUID, frozenset[str]]:
+    """The types of the events that are in the story of each of these concerns."""
+    rows = await connection.fetch(
+        """
+        select concern_id, array_agg(distinct type) as types from concern_story
+        where concern_id = any($1) group by concern_id""",
+        list(concern_ids),
+    )
+    told = {row["concern_id"]: frozenset[str](row["types"]) for row in rows}
+    return {one: told.get(one, frozenset()) for one in concern_ids}

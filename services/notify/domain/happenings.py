@@ -6,7 +6,7 @@ from uuid import UUID
 
 from services.notify.domain.redaction import JsonObject
 from services.notify.domain.stakeholders import EventName
-from shared.contracts.concerns import ConcernClosed, ConcernRated
+from shared.contracts.concerns import ConcernClosed, ConcernDeEscalated, ConcernEscalated, ConcernRated
 from shared.contracts.fields import Category, EventData, Origin
 from shared.contracts.outcomes import OutcomeRecorded
 from shared.contracts.registry import by_model
@@ -76,6 +76,8 @@ def _category(data: EventData, categories: Mapping[UUID, Category | None]) -> Ca
         case (
             ConcernRated(category=Category() as said)
             | ConcernClosed(category=Category() as said)
+            | ConcernEscalated(category=Category() as said)
+            | ConcernDeEscalated(category=Category() as said)
             | VisitRequired(category=Category() as said)
             | OutcomeRecorded(highest_category=Category() as said)
         ):

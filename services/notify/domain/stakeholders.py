@@ -18,6 +18,8 @@ class StakeholderKind(StrEnum):
 
     QUALITY_TEAM = "quality_team"
     """The office's own quality team."""
+    NATIONAL_QUALITY_TEAM = "national_quality_team"
+    """Keeps the national register; significant concerns are marked for it."""
     LOCAL_EDUCATION_PROVIDER = "local_education_provider"
     """A trust, practice, independent provider or council that places learners. Hears only of itself."""
     LAY_PARTNER_GROUP = "lay_partner_group"
@@ -43,12 +45,25 @@ class StakeholderKind(StrEnum):
 
 
 class EventName(StrEnum):
-    """What can be subscribed to: every event but those about notifications themselves."""
+    """What can be subscribed to: every event but those about notifications themselves and about proposed concerns.
+
+    Of a proposal nobody is told: no person has decided yet that there is a concern, or one decided that there is none.
+    """
 
     CONCERN_RAISED = "concern.raised"
     CONCERN_RATED = "concern.rated"
     CONCERN_CLOSED = "concern.closed"
     CONCERN_REOPENED = "concern.reopened"
+    CONCERN_ESCALATED = "concern.escalated"
+    CONCERN_DE_ESCALATED = "concern.de-escalated"
+    CONCERN_MERGED = "concern.merged"
+    CONCERN_CORRECTED = "concern.corrected"
+    CONDITION_SET = "condition.set"
+    CONDITION_SETTLED = "condition.settled"
+    TRAINING_SUSPENDED = "training.suspended"
+    TRAINING_RESTORED = "training.restored"
+    INTELLIGENCE_FLAGGED = "intelligence.flagged"
+    INTELLIGENCE_CORRECTED = "intelligence.corrected"
     VISIT_REQUIRED = "visit.required"
     VISIT_SCHEDULED = "visit.scheduled"
     VISIT_CANCELLED = "visit.cancelled"
@@ -91,7 +106,7 @@ class Subscription(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    event_types: Annotated[list[EventName], Field(min_length=1, max_length=20)] = Field(
+    event_types: Annotated[list[EventName], Field(min_length=1, max_length=40)] = Field(
         description="Events to be told of.", examples=[["concern.rated", "concern.closed"]]
     )
     provider_code: OdsCode | None = Field(

@@ -215,14 +215,17 @@ async def test_items_feed_concerns_and_lists_go_page_by_page(intelligence: Servi
     while True:
         page = (
             await intelligence.call(
-                "GET", "/intelligence", role=Role.READER, params={"limit": 2, **({"cursor": cursor} if cursor else {})}
+                "GET",
+                "/intelligence",
+                role=Role.QUALITY_OFFICER,
+                params={"limit": 2, **({"cursor": cursor} if cursor else {})},
             )
         ).json()
         seen += [item["id"] for item in page["items"]]
         if (cursor := page["next"]) is None:
             break
     assert seen == ids
-    bad = await intelligence.call("GET", "/intelligence", role=Role.READER, params={"cursor": "nonsense"})
+    bad = await intelligence.call("GET", "/intelligence", role=Role.QUALITY_OFFICER, params={"cursor": "nonsense"})
     assert bad.status_code == 422
 
 

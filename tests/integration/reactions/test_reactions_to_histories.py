@@ -10,8 +10,10 @@ from hypothesis import HealthCheck, given, settings
 
 from services.funding.app import SPEC as FUNDING
 from services.intelligence.app import SPEC as INTELLIGENCE
+from services.intelligence.app import Settings as IntelligenceSettings
 from services.notify.app import SPEC as NOTIFY
 from services.notify.app import Settings as NotifySettings
+from services.notify.domain.stakeholders import EventName
 from services.visits.app import SPEC as VISITS
 from shared.contracts.fields import EventData
 from shared.contracts.outcomes import OutcomeRecorded
@@ -150,7 +152,7 @@ async def test_notify_shows_each_event_and_tells_of_each_that_is_news(
     before = await _counts(notify)
     events = told(history, uuid.uuid4())
     await take_in(notify, events, batches)
-    shown = [data for data, _ in events if by_model(type(data)).topic is not Topic.NOTIFICATIONS]
+    shown = [data for data, _ in events if by_model(type(data)).name in set(EventName)]
     news = [data for data in shown if getattr(data, "origin", None) != "imported"]
     after = await _counts(notify)
     assert (after[0] - before[0], after[1] - before[1]) == (len(shown), len(news))
@@ -164,7 +166,7 @@ async def _counts(notify: ServiceUnderTest) -> tuple[int, int]:
 
 @pytest.fixture
 async def intelligence(start_service: StartService) -> ServiceUnderTest:
-    service = await start_service(INTELLIGENCE)
+    service = await start_service(INTELLIGENCE, IntelligenceSettings)
     text = files.path("providers-synthetic.csv").read_bytes()
     assert (await service.call("POST", "/imports/providers", role=Role.OPERATIONS, content=text)).status_code == 200
     return service

@@ -10,7 +10,10 @@ from services.visits.domain.concern import Provider
 from services.visits.domain.requirement import requirement_id
 from services.visits.policies import visit_policy
 from services.visits.store import concerns
+from shared.contracts.concerns import ConcernCorrected
+from shared.contracts.examples import example_of
 from shared.contracts.fields import Category, Origin, ProviderRef, VisitKind
+from shared.contracts.registry import by_model
 from shared.contracts.visits import VisitRequired
 from shared.persistence.failures import is_passing
 from shared.reference.kinds import ProviderKind
@@ -209,3 +212,25 @@ async def test_many_new_concerns_are_kept_beside_known_ones_and_their_providers(
         await concerns.save(connection, changed, named, new={concern.id for concern in new})
         kept = await concerns.lock(connection, [concern.id for concern in changed])
     assert kept == {concern.id: concern for concern in changed}
+
+
+async def test_a_corrected_scope_is_learnt_and_what_is_called_for_stays(world: World) -> None:
+    concern_id = await world.raised()
+    await world.rated(concern_id, Category.MAJOR)
+    before = await world.requirement_of(concern_id)
+    corrected = example_of(by_model(ConcernCorrected)).data.model_copy(
+        update={
+            "provider": FENBROOK,
+            "concern_id": concern_id,
+            "reference": world.reference(concern_id),
+            "site_code": None,
+            "programme": "Urology",
+        }
+    )
+    await world.service.receive(corrected, key=FENBROOK.ods_code)
+    row = await world.service.pool.fetchrow("select * from concerns where id = $1", concern_id)
+    assert row is not None
+    assert (row["site_code"], row["programme"], row["category"], row["open"]) == (None, "Urology", 3, True)
+    after = await world.requirement_of(concern_id)
+    assert (after["id"], after["state"], after["kind"]) == (before["id"], before["state"], before["kind"])
+    assert len(await world.service.emitted(VisitRequired)) == 1

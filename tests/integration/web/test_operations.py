@@ -32,20 +32,28 @@ async def test_every_error_is_problem_details(start_service: StartService) -> No
         assert answer.json()["detail"]
 
 
+async def endless(megabytes: int):
+    for _ in range(megabytes):
+        yield b"x" * 1024 * 1024
+
+
 async def test_a_body_that_is_too_large_is_refused_before_it_is_read(start_service: StartService) -> None:
     service = await start_service(SPEC, Settings)
-    declared = await service.call(
-        "POST", "/imports/concerns", role=Role.QUALITY_OFFICER, content=b"x" * (8 * 1024 * 1024 + 1)
-    )
+    declared = await service.call("POST", "/concerns", role=Role.QUALITY_OFFICER, content=b"x" * (8 * 1024 * 1024 + 1))
     assert declared.status_code == 413
-
-    async def endless():
-        for _ in range(9):
-            yield b"x" * 1024 * 1024
-
-    streamed = await service.call("POST", "/imports/concerns", role=Role.QUALITY_OFFICER, content=endless())
+    streamed = await service.call("POST", "/concerns", role=Role.QUALITY_OFFICER, content=endless(9))
     assert streamed.status_code == 413
     assert streamed.headers["content-type"] == "application/problem+json"
+
+
+async def test_a_file_may_be_larger_up_to_a_limit_of_its_own(start_service: StartService) -> None:
+    service = await start_service(SPEC, Settings, upload_max_mb=10)
+    taken = await service.call("POST", "/imports/concerns", role=Role.QUALITY_OFFICER, content=endless(9))
+    assert taken.status_code == 422
+    for content in (endless(10), b"x" * 10_000_001):
+        refused = await service.call("POST", "/imports/concerns", role=Role.QUALITY_OFFICER, content=content)
+        assert refused.status_code == 413
+        assert refused.headers["content-type"] == "application/problem+json"
 
 
 async def test_requests_are_measured_by_route_template_not_by_path(start_service: StartService) -> None:

@@ -29,6 +29,8 @@ _PROMISED = {
     "chain_p99_ms": (150, "at most"),
     "growth": (0.85, "at least"),
     "rss_mb": (150, "at most"),
+    "import_ratio": (1.6, "at most"),
+    "import_rss_mb": (300, "at most"),
 }
 
 

@@ -13,6 +13,7 @@ from services.funding.domain import levers, policy
 from services.funding.domain.levers import Direction
 from services.funding.domain.policy import Policy, decide
 from shared.contracts.fields import MAX_PENCE, AdjustmentReason, Category, FindingKind, Lever
+from shared.policies import UnknownPolicy
 
 GOOD, RECOMMENDED = FindingKind.GOOD_PRACTICE, FindingKind.RECOMMENDATION
 REQUIRED, AT_ONCE = FindingKind.MANDATORY_REQUIREMENT, FindingKind.IMMEDIATE_MANDATORY_REQUIREMENT
@@ -186,9 +187,9 @@ def test_the_shipped_policy_says_that_it_is_illustrative_and_whose_it_is() -> No
 
 
 def test_a_policy_that_is_not_shipped_is_named_with_those_that_are() -> None:
-    with pytest.raises(policies.UnknownPolicy, match=r"funding-policy-9.*Shipped: .*funding-policy-1"):
+    with pytest.raises(UnknownPolicy, match=r"funding-policy-9.*Shipped: .*funding-policy-1"):
         policies.policy("funding-policy-9")
-    with pytest.raises(policies.UnknownPolicy):
+    with pytest.raises(UnknownPolicy):
         policies.policy("../policies/funding-policy-1")
 
 

@@ -47,9 +47,17 @@ def test_regulators_hear_of_significant_concerns_only(shipped: list[ImportStakeh
     regulators = [
         entry
         for entry in shipped
-        if entry.kind in (StakeholderKind.GENERAL_MEDICAL_COUNCIL, StakeholderKind.CARE_QUALITY_COMMISSION)
+        if entry.kind
+        in (
+            StakeholderKind.GENERAL_MEDICAL_COUNCIL,
+            StakeholderKind.CARE_QUALITY_COMMISSION,
+            StakeholderKind.NATIONAL_QUALITY_TEAM,
+        )
     ]
     assert {wanted.minimum_category for entry in regulators for wanted in entry.subscriptions} == {2}
+    wanted = {"concern.rated", "concern.escalated", "concern.de-escalated", "training.suspended", "training.restored"}
+    for entry in regulators:
+        assert wanted <= {name for subscription in entry.subscriptions for name in subscription.event_types}
 
 
 def test_local_education_providers_hear_of_visits_findings_and_money(shipped: list[ImportStakeholder]) -> None:

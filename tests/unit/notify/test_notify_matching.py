@@ -8,7 +8,7 @@ import pytest
 from services.notify.domain.happenings import Categories, concerns_of, happening, is_taken_over, learn
 from services.notify.domain.matching import recipients
 from services.notify.domain.stakeholders import EventName, Stakeholder, StakeholderKind, Subscription, check_scope
-from shared.contracts.concerns import ConcernClosed, ConcernRaised, ConcernRated, ConcernReopened
+from shared.contracts.concerns import ConcernClosed, ConcernEscalated, ConcernRaised, ConcernRated, ConcernReopened
 from shared.contracts.examples import EXAMPLES, PROVIDER, example_of
 from shared.contracts.fields import Category, EventData, Origin
 from shared.contracts.investments import InvestmentAdjusted
@@ -22,6 +22,10 @@ HERE, ELSEWHERE = PROVIDER.ods_code, "FICTHT001"
 
 def example(model: type[EventData], **changes: object) -> EventData:
     return example_of(by_model(model)).data.model_copy(update=changes)
+
+
+#: What no person has decided to be a concern.
+UNDECIDED = {"concern.proposed", "concern.dismissed"}
 
 
 def subscribes(*names: EventName, provider: str | None = None, minimum: Category | None = None) -> Subscription:
@@ -43,8 +47,16 @@ def is_told(
     return recipients([someone], happening(data, about, known or {})) == [someone]
 
 
-def test_every_event_but_those_about_notifications_can_be_subscribed_to() -> None:
-    assert {name.value for name in EventName} == {spec.name for spec in EVENTS if spec.topic is not Topic.NOTIFICATIONS}
+def test_every_event_but_those_about_notifications_and_proposals_can_be_subscribed_to() -> None:
+    every = {spec.name for spec in EVENTS if spec.topic is not Topic.NOTIFICATIONS}
+    assert {name.value for name in EventName} == every - UNDECIDED
+
+
+def test_the_national_team_and_the_gmc_are_told_of_a_significant_concern_that_is_escalated() -> None:
+    someone = stakeholder(subscribes(EventName.CONCERN_ESCALATED, minimum=Category.SIGNIFICANT))
+    escalated = example(ConcernEscalated)
+    assert is_told(someone, escalated)
+    assert not is_told(someone, escalated.model_copy(update={"category": Category.MINOR}))
 
 
 def test_a_subscriber_is_told_of_the_events_it_names_and_of_no_others() -> None:
@@ -168,7 +180,8 @@ def test_what_came_with_an_earlier_register_is_history_and_all_else_is_news() ->
 def test_the_concerns_of_every_event_are_found() -> None:
     concern = getattr(example_of(by_model(ConcernRated)).data, "concern_id")  # noqa: B009 no model has it for sure
     for example_event in EXAMPLES:
-        if getattr(example_event.data, "concern_ids", None) == []:
+        names_none = example_event.spec.name.startswith("intelligence.") or example_event.spec.name in UNDECIDED
+        if names_none or getattr(example_event.data, "concern_ids", None) == []:
             assert list(concerns_of(example_event.data)) == []
         else:
             assert list(concerns_of(example_event.data)) == [concern], example_event.spec.name

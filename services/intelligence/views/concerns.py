@@ -1,54 +1,27 @@
-"""What the intelligence service takes and what it answers."""
+"""Concerns as they are taken and answered."""
 
 from datetime import date, datetime
-from typing import Annotated, Self
+from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from services.intelligence.domain.concern import Status
-from services.intelligence.domain.organisation import Organisation
-from services.intelligence.store.items import Item
-from shared.contracts.concerns import ClosureReason
-from shared.contracts.fields import Category, Day, Line, OdsCode, Origin, Prose, ProviderRef, RiskBand, StandardNumber
-from shared.reference.kinds import LearnerGroup, ProviderKind, SourceKind
+from services.intelligence.domain.life import Stage, TrainingState
+from services.intelligence.views.bodies import Body, Standards
+from services.intelligence.views.following_up import ExitConditionView, RegisterView, SuspensionView
+from services.intelligence.views.items import ItemView
+from services.intelligence.views.reporters import Reporter
+from shared.contracts.concerns import ClosureReason, Overseer
+from shared.contracts.fields import Category, Day, Line, OdsCode, Origin, Prose, ProviderRef, RiskBand
+from shared.reference.kinds import LearnerGroup, SourceKind
 from shared.web.changes import ChangeView
 
-Standards = Annotated[list[StandardNumber], Field(max_length=60)]
 ItemIds = Annotated[list[UUID], Field(max_length=100)]
 Score = Annotated[int, Field(ge=1, le=5)]
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-# What is taken -----------------------------------------------------------------------------------------------------
-
-
-class RecordItem(_Body):
-    """Something that was heard about a provider."""
-
-    provider_code: OdsCode = Field(description="ODS code of the provider.", examples=["FICTHT001"])
-    site_code: OdsCode | None = Field(default=None, description="Site, if it is about one.", examples=["FICTHT001A"])
-    programme: Line | None = Field(default=None, description="Specialty or programme.", examples=["General surgery"])
-    learner_group: LearnerGroup | None = Field(default=None, description="Learners concerned.", examples=["medical"])
-    standards: Standards = Field(default_factory=list[str], description="Standards touched.", examples=[["3.5"]])
-    source_kind: SourceKind = Field(description="Kind of source; never who.", examples=["nts"])
-    source_date: Day = Field(description="Day of the source.", examples=["2024-05-02"])
-    summary: Prose = Field(
-        description="What was heard. Stays in this service.", examples=["Three red flags for clinical supervision."]
-    )
-
-
-class Reporter(_Body):
-    """Who raised a concern: kept apart from it, in no event, and every look is logged."""
-
-    name: Line = Field(description="Name.", examples=["(withheld)"])
-    contact: Line = Field(description="How to reach them.", examples=["(withheld)"])
-
-
-class RaiseConcern(_Body):
+class RaiseConcern(Body):
     """A concern to put on the register."""
 
     provider_code: OdsCode = Field(description="ODS code of the provider, not of a site.", examples=["FICTHT001"])
@@ -70,13 +43,13 @@ class RaiseConcern(_Body):
     reporter: Reporter | None = Field(default=None, description="Who raised it, if they may be asked.")
 
 
-class LinkItems(_Body):
+class LinkItems(Body):
     """Items for a concern to rest on."""
 
     item_ids: Annotated[ItemIds, Field(min_length=1)] = Field(description="Items of intelligence.")
 
 
-class AssessConcern(_Body):
+class AssessConcern(Body):
     """An assessment of the risk."""
 
     impact: Score = Field(description="Impact, 1 to 5.", examples=[4])
@@ -92,7 +65,7 @@ class RateConcern(AssessConcern):
     )
 
 
-class CloseConcern(_Body):
+class CloseConcern(Body):
     """Why a concern is closed."""
 
     closure_reason: ClosureReason = Field(description="Why.", examples=["resolved"])
@@ -100,57 +73,31 @@ class CloseConcern(_Body):
     rationale: Prose = Field(description="What shows it.", examples=["The follow-up visit found the standard met."])
 
 
-class ReopenConcern(_Body):
+class CorrectConcern(Body):
+    """What of a concern's scope had been entered wrongly. What is left out stays as it is."""
+
+    site_code: OdsCode | None = Field(
+        default=None, description="Site; null if it is about no one site.", examples=["FICTHT001A"]
+    )
+    programme: Line | None = Field(default=None, description="Specialty or programme.", examples=["Urology"])
+    learner_group: LearnerGroup | None = Field(default=None, description="Learners concerned.", examples=["medical"])
+    standards: Standards | None = Field(
+        default=None, description="Standards that may not be met, all of them.", examples=[["1.1"]]
+    )
+    rationale: Prose = Field(description="Why.", examples=["The report was about the other site."])
+
+
+class MergeConcern(Body):
+    """Another concern that this one goes on for."""
+
+    merged_concern_id: UUID = Field(description="The other one, about the same provider. It is closed by this.")
+    rationale: Prose = Field(description="Why they are one.", examples=["Both are about the same rota."])
+
+
+class ReopenConcern(Body):
     """Why a closed concern is opened again."""
 
     rationale: Prose = Field(description="Why.", examples=["New reports of the same kind."])
-
-
-class ReporterAccess(_Body):
-    """Why somebody looks at, or erases, who raised a concern. It is logged."""
-
-    reason: Line = Field(description="Why.", examples=["To ask whether they agree to be quoted."])
-
-
-# What is answered --------------------------------------------------------------------------------------------------
-
-
-class OrganisationView(BaseModel):
-    """An organisation of the register."""
-
-    ods_code: str = Field(description="ODS code.")
-    name: str = Field(description="Name now, or the last one.")
-    kind: ProviderKind = Field(description="Kind of organisation.")
-    parent_code: str | None = Field(description="Of a site: its organisation.")
-    valid_from: date | None = Field(description="First day of the code, if known.")
-    valid_to: date | None = Field(description="Last day of the code, if it was closed.")
-    successor_code: str | None = Field(description="Who took over, if known.")
-    source: str = Field(description="What the entry rests on.")
-
-    @classmethod
-    def of(cls, organisation: Organisation) -> Self:
-        """The view of an organisation."""
-        return cls.model_validate(organisation, from_attributes=True)
-
-
-class ItemView(BaseModel):
-    """An item of intelligence."""
-
-    id: UUID = Field(description="Its id.")
-    provider_code: str = Field(description="The provider.")
-    site_code: str | None = Field(description="The site, if it is about one.")
-    programme: str | None = Field(description="Specialty or programme.")
-    learner_group: LearnerGroup | None = Field(description="Learners concerned.")
-    standards: list[str] = Field(description="Standards touched.")
-    source_kind: SourceKind = Field(description="Kind of source.")
-    source_date: date = Field(description="Day of the source.")
-    summary: str = Field(description="What was heard.")
-    recorded_at: datetime = Field(description="Instant of recording, UTC.")
-
-    @classmethod
-    def of(cls, item: Item) -> Self:
-        """The view of an item."""
-        return cls.model_validate(item, from_attributes=True)
 
 
 class RatingView(BaseModel):
@@ -196,47 +143,24 @@ class ConcernSummary(BaseModel):
     summary: str = Field(description="What it is.")
     action: str | None = Field(description="What is being done.")
     status: Status = Field(description="Open or closed.")
+    stage: Stage = Field(description="Where it is in its life.")
+    merged_into: UUID | None = Field(description="The concern that goes on in its place, if it was merged.")
     category: Category | None = Field(description="Last confirmed category.")
     closed_on: date | None = Field(description="Day of closure.")
     closure_reason: ClosureReason | None = Field(description="Why it was closed.")
+    marked_for: list[Overseer] = Field(description="Who beyond the office is to hear of it, as it is significant.")
+    significant_since: date | None = Field(description="First day of a category that is significant, while it is.")
+    registers: list[RegisterView] = Field(description="How it stands in each of the three registers.")
+    training: TrainingState = Field(description="Whether training goes on where it lies.")
     version: int = Field(description="Version, as in the ETag.")
 
 
 class ConcernView(ConcernSummary):
     """A concern and its whole story."""
 
+    exit_conditions: list[ExitConditionView] = Field(description="Conditions for leaving registers, oldest first.")
+    suspensions: list[SuspensionView] = Field(description="Suspensions of training, oldest first.")
     ratings: list[RatingView] = Field(description="All assessments, oldest first.")
     items: list[ItemView] = Field(description="Intelligence it rests on, oldest first.")
     story: list[ChapterView] = Field(description="The events about it, from all services, oldest first.")
     history: list[ChangeView] = Field(description="What was done to it here, by whom and why, oldest first.")
-
-
-class ReporterView(BaseModel):
-    """Who raised a concern; null where nobody said, or it was erased."""
-
-    name: str | None = Field(description="Name.")
-    contact: str | None = Field(description="How to reach them.")
-
-
-class ReporterErased(BaseModel):
-    """What an erasure did."""
-
-    erased: bool = Field(description="False if there was nothing to erase.")
-
-
-class RowProblemView(BaseModel):
-    """Why a row of a file was not taken."""
-
-    line: int = Field(description="Line of the file; the header is line 1.", examples=[7])
-    column: str = Field(description="Column at fault, or empty if the whole row is.", examples=["impact"])
-    reason: str = Field(description="What is wrong.", examples=["Input should be less than or equal to 5"])
-
-
-class ImportReport(BaseModel):
-    """What an import did."""
-
-    added: int = Field(description="Rows that went in.")
-    updated: int = Field(description="Rows that changed an entry (organisations only).")
-    unchanged: int = Field(description="Rows that were there already.")
-    refused: int = Field(description="Rows that were not taken.")
-    problems: list[RowProblemView] = Field(description="Why, row by row.")

@@ -2,17 +2,13 @@
 
 from uuid import UUID
 
-from services.intelligence.domain.concern import Concern
-from services.intelligence.store import concerns, items, organisations, story
+from services.intelligence.domain.concern import Concern, marked_for
+from services.intelligence.store import concern_life, concerns, items, organisations, story
 from services.intelligence.store.concerns import RatingRow
-from services.intelligence.views import (
-    ChapterView,
-    ConcernSummary,
-    ConcernView,
-    ItemView,
-    OrganisationView,
-    RatingView,
-)
+from services.intelligence.views.concerns import ChapterView, ConcernSummary, ConcernView, RatingView
+from services.intelligence.views.following_up import ExitConditionView, RegisterView, SuspensionView
+from services.intelligence.views.items import ItemView
+from services.intelligence.views.organisations import OrganisationView
 from shared.persistence.pool import Connection
 from shared.web.changes import changes_of
 from shared.web.problems import NotFound
@@ -46,6 +42,8 @@ async def concern_view(connection: Connection, found: Concern) -> ConcernView:
     """A concern that was loaded, with its whole story."""
     return ConcernView(
         **summary(found).model_dump(),
+        exit_conditions=[ExitConditionView.of(one) for one in found.life.conditions],
+        suspensions=[SuspensionView.of(one) for one in await concern_life.suspensions_of(connection, found.id)],
         ratings=[_rating(row) for row in await concerns.ratings_of(connection, found.id)],
         items=[ItemView.of(row) for row in await items.of_concern(connection, found.id)],
         story=[
@@ -74,9 +72,15 @@ def summary(found: Concern) -> ConcernSummary:
         summary=found.summary,
         action=found.action,
         status=found.status,
+        stage=found.life.stage,
+        merged_into=found.life.merged_into,
         category=found.category,
         closed_on=found.closed_on,
         closure_reason=found.closure_reason,
+        marked_for=marked_for(found.category),
+        significant_since=found.life.significant_since,
+        registers=[RegisterView.of(standing) for standing in found.life.standings],
+        training=found.life.training,
         version=found.version,
     )
 

@@ -1,0 +1,1 @@
+"""What the intelligence service takes and what it answers: a module for each subject."""

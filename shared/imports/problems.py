@@ -1,0 +1,21 @@
+"""What can be wrong with a file: with a row of it, or with all of it."""
+
+from dataclasses import dataclass
+
+#: Characters of one cell. More is no cell but a mistake, such as a quote that was never closed.
+LONGEST_CELL = 131_072
+
+
+@dataclass(frozen=True, slots=True)
+class RowProblem:
+    """Why a row was not taken."""
+
+    #: Line of the file, from 1; the header is line 1. In a workbook the row of the sheet.
+    line: int
+    #: Column at fault, or empty if the whole row is.
+    column: str
+    reason: str
+
+
+class FileRefused(ValueError):
+    """A file cannot be read at all. The message says why, and what to send instead; it quotes none of its rows."""

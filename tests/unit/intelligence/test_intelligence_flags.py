@@ -1,0 +1,445 @@
+"""Flags of survey results: the rule's edges worked out by hand, and its promises for all results."""
+
+import random
+import statistics
+from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal, localcontext
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from services.intelligence.domain.flag_rule import FlagRule, UnknownReport
+from services.intelligence.domain.flags import (
+    IncompleteResult,
+    Result,
+    Score,
+    apart,
+    benchmark_of,
+    flags_of,
+)
+from services.intelligence.policies import flag_rule
+from shared.contracts.intelligence import SurveyFlag
+
+RULE = flag_rule()
+Z = Fraction(49, 25)
+
+
+def row(
+    provider: str, mean: str | int | Decimal | None, sd: str | int | Decimal | None, n: int, **changes: Any
+) -> Result:
+    """A result of the one group that most tests are about."""
+    return Result(
+        **{
+            "provider": provider,
+            "site": "",
+            "specialty": "General surgery",
+            "indicator": "Induction",
+            "year": 2024,
+            "mean": None if mean is None else Decimal(mean),
+            "sd": None if sd is None else Decimal(sd),
+            "n": n,
+            **changes,
+        }
+    )
+
+
+def colours(rows: Sequence[Result], report: str | None = None) -> list[str]:
+    return [one.flag.value for one in flags_of(rows, RULE, report)]
+
+
+def others(mean: str | int = 70, sd: str | int = 5, n: int = 30, count: int = 4, **changes: Any) -> list[Result]:
+    """Rows of one mean: beside four of them a fifth, lower row is alone in the bottom quartile (Q1 is their mean)."""
+    return [row(f"OTHER{number}", mean, sd, n, **changes) for number in range(count)]
+
+
+# Worked out by hand ------------------------------------------------------------------------------------------------
+
+
+def test_a_group_worked_out_by_hand() -> None:
+    # Means 50 60 70 80 90, so Q1 60 and Q3 80; all n 25, N 125; M 70.
+    # Variance: (5·24·10² + 25·(20²+10²+0+10²+20²)) / 124 = (12000 + 25000) / 124 = 298.387…
+    # Benchmark 70 ± 1.96·17.2739/11.1803 = 70 ± 3.0283; rows ± 1.96·10/5 = ± 3.92.
+    rows = [row("A", 50, 10, 25), row("B", 60, 10, 25), row("C", 70, 10, 25), row("D", 80, 10, 25)]
+    flagged = flags_of([*rows, row("E", 90, 10, 25)], RULE)
+    assert [one.flag.value for one in flagged] == ["red", "white", "white", "white", "green"]
+    benchmark = flagged[0].benchmark
+    assert benchmark is not None
+    assert (benchmark.rows, benchmark.respondents) == (5, 125)
+    assert (benchmark.lower_quartile, benchmark.upper_quartile, benchmark.mean) == (60, 80, 70)
+    assert benchmark.variance == Fraction(37000, 124)
+
+
+def test_wide_intervals_make_pink_and_light_green() -> None:
+    # As above with n 4 and sd 20: a row is ± 19.6, the benchmark 70 ± 1.96·√((5·3·400+4·1000)/19)/√20 = ± 10.05.
+    means = (50, 60, 70, 80, 90)
+    assert colours([row(str(mean), mean, 20, 4) for mean in means]) == [
+        "pink",
+        "white",
+        "white",
+        "white",
+        "light-green",
+    ]
+
+
+def test_quartiles_are_interpolated_and_a_mean_has_to_be_beyond_them() -> None:
+    # Four means 10 20 30 40: Q1 is 10 + ¾·10 = 17.5, Q3 is 30 + ¼·10 = 32.5.
+    rows = [row(str(mean), mean, 0, 10) for mean in (10, 20, 30, 40)]
+    benchmark = flags_of(rows, RULE)[0].benchmark
+    assert benchmark is not None
+    assert (benchmark.lower_quartile, benchmark.upper_quartile) == (Fraction(35, 2), Fraction(65, 2))
+    assert colours(rows) == ["red", "white", "white", "green"]
+
+
+def test_a_mean_on_the_quartile_is_between_the_quartiles() -> None:
+    # Five means: the second is Q1 itself, the fourth Q3.
+    means = ("10.1", "20.2", "30.3", "40.4", "50.5")
+    assert colours([row(mean, mean, 0, 10) for mean in means]) == ["red", "white", "white", "white", "green"]
+
+
+def test_rows_tied_on_the_quartile_are_all_white() -> None:
+    # 10 10 10 40 50: Q1 is the second value, 10; nobody is below it. Q3 is 40.
+    assert colours([row(str(i), mean, 0, 10) for i, mean in enumerate((10, 10, 10, 40, 50))]) == [
+        "white",
+        "white",
+        "white",
+        "white",
+        "green",
+    ]
+
+
+def test_where_all_means_are_equal_nobody_stands_out() -> None:
+    assert colours([row(str(i), "66.6", sd, 10) for i, sd in enumerate((0, 1, 5, 0))]) == ["white"] * 4
+
+
+def test_a_group_of_one_is_white() -> None:
+    assert colours([row("A", 3, 0, 3)]) == ["white"]
+
+
+def test_in_a_group_of_two_each_is_beyond_a_quartile() -> None:
+    # 40 and 80: Q1 50, Q3 70. sd 0: M 60, variance (3·400·2)/5 = 480, 1.96·√480/√6 = 17.53; both are 20 away.
+    assert colours([row("A", 40, 0, 3), row("B", 80, 0, 3)]) == ["red", "green"]
+    # With sd 10 each row is ± 11.3 wide.
+    assert colours([row("A", 40, 10, 3), row("B", 80, 10, 3)]) == ["pink", "light-green"]
+
+
+def test_a_group_of_two_with_equal_means_is_white() -> None:
+    assert colours([row("A", 40, 0, 3), row("B", 40, 9, 30)]) == ["white", "white"]
+
+
+TOUCHING = row("TOUCHING", "66.63125", "3.22797", 36)
+TOUCHED = others(70, "6.45594", 16)
+
+
+def test_intervals_that_only_touch_overlap() -> None:
+    # M − m = 2.156 and 1.96·(3.22797/6 + √variance/10) come out the same to the last digit there is.
+    flagged = flags_of([TOUCHING, *TOUCHED], RULE)[0]
+    assert flagged.benchmark is not None
+    mean = Fraction(Decimal("66.63125"))
+    root = (flagged.benchmark.mean - mean) / Z - Fraction(Decimal("3.22797")) / 6
+    assert root > 0
+    assert root**2 == flagged.benchmark.error, "they touch exactly"
+    assert flagged.flag is SurveyFlag.PINK
+    assert colours([replace(TOUCHING, mean=Decimal("66.631250000000000001")), *TOUCHED])[0] == "pink"
+    assert colours([replace(TOUCHING, mean=Decimal("66.631249999999999999")), *TOUCHED])[0] == "red"
+
+
+def test_intervals_that_only_touch_above_overlap_too() -> None:
+    rows = [replace(one, mean=140 - (one.mean or 0)) for one in (TOUCHING, *TOUCHED)]
+    assert colours(rows)[0] == "light-green"
+    assert colours([replace(rows[0], mean=Decimal("73.368750000000000001")), *rows[1:]])[0] == "green"
+
+
+def test_decimals_are_taken_as_they_are_written() -> None:
+    # 0.1 and 0.3 are no binary fractions; Q1 of 0.1 0.3 is 0.15 and of 0.1 0.2 0.3 it is 0.15 as well.
+    rows = [row("A", "0.15", 0, 5), row("B", "0.1", 0, 5), row("C", "0.3", 0, 5), row("D", "0.15", 0, 5)]
+    # Sorted 0.1 0.15 0.15 0.3: Q1 0.1375, Q3 0.1875.
+    assert colours(rows) == ["white", "red", "green", "white"]
+    rows = [row(str(i), mean, 0, 5) for i, mean in enumerate(("0.1", "0.2", "0.2", "0.3", "0.1", "0.3", "0.2"))]
+    # Sorted 0.1 0.1 0.2 0.2 0.2 0.3 0.3: Q1 is (0.1 + 0.2)/2, Q3 is (0.2 + 0.3)/2.
+    assert [colour in ("red", "pink") for colour in colours(rows)] == [True, False, False, False, True, False, False]
+
+
+@pytest.mark.parametrize(("n", "colour"), [(0, "yellow"), (1, "grey"), (2, "grey"), (3, "red")])
+def test_three_respondents_are_the_fewest_that_are_flagged(n: int, colour: str) -> None:
+    assert colours([row("A", 10, 1, n), *others()])[0] == colour
+
+
+@pytest.mark.parametrize("n", [0, 1, 2])
+def test_a_row_with_too_few_respondents_needs_no_numbers_and_counts_in_no_benchmark(n: int) -> None:
+    alone = flags_of([row("A", 60, 1, 40), *others()], RULE)
+    for mean, sd in ((None, None), (0, 50), (1000, None)):
+        beside = flags_of([row("FEW", mean, sd, n), row("A", 60, 1, 40), *others()], RULE)
+        assert beside[1:] == alone
+
+
+def test_a_group_in_which_nobody_has_enough_respondents_has_no_benchmark() -> None:
+    flagged = flags_of([row("A", 10, 1, 2), row("B", None, None, 0)], RULE)
+    assert [(one.flag.value, one.benchmark) for one in flagged] == [("grey", None), ("yellow", None)]
+
+
+@pytest.mark.parametrize(("mean", "sd", "field"), [(None, 1, "mean"), (1, None, "sd"), (None, None, "mean")])
+def test_a_row_with_enough_respondents_needs_its_numbers(mean: int | None, sd: int | None, field: str) -> None:
+    with pytest.raises(IncompleteResult, match="is needed where n is 3 or more") as caught:
+        flags_of([row("A", mean, sd, 3)], RULE)
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize("changes", [{"n": -1}, {"sd": Decimal("-0.1")}])
+def test_what_cannot_be_is_no_result(changes: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="below 0"):
+        replace(row("A", 1, 1, 3), **changes)
+
+
+def test_without_spread_an_interval_is_a_point() -> None:
+    # Five means, all sd 0, n 3: variance 3·1000/14, 1.96·√(214.28)/√15 = 7.41, both ends are 20 away.
+    assert colours([row(str(mean), mean, 0, 3) for mean in (50, 60, 70, 80, 90)])[::4] == ["red", "green"]
+
+
+def test_respondents_weigh_in_the_mean_and_not_in_the_quartiles() -> None:
+    # M is 10.07: the row at 40 is in the bottom quartile of the means and far above what respondents say on average.
+    # The rule asks for the quartile and for intervals apart, and both hold.
+    rows = [row("BIG", 10, 5, 10_000), *(row(str(mean), mean, 0, 3) for mean in (40, 50, 60, 70, 80))]
+    flagged = flags_of(rows, RULE)
+    assert flagged[1].benchmark is not None
+    assert 10 < flagged[1].benchmark.mean < 11
+    assert flagged[1].flag is SurveyFlag.RED
+    assert flagged[0].flag is SurveyFlag.PINK
+
+
+def test_groups_are_of_one_specialty_indicator_and_year() -> None:
+    low = row("A", 10, 1, 30)
+    for changes in ({"specialty": "Medicine"}, {"indicator": "Feedback"}, {"year": 2023}):
+        assert colours([replace(low, **changes), *others()]) == ["white"] * 5
+    for changes in ({"provider": "B"}, {"site": "B1"}):
+        assert colours([replace(low, **changes), *others()])[0] == "red"
+
+
+def test_a_report_type_has_a_benchmark_group_of_its_own() -> None:
+    rows = [row("A", 10, 1, 30, specialty="Medicine"), *others()]
+    assert colours(rows, "nts")[0] == "white"
+    assert colours(rows, "nts-provider")[0] == "red"
+    with pytest.raises(UnknownReport, match="it knows nts, nts-provider"):
+        flags_of(rows, RULE, "weather")
+
+
+def test_rows_of_the_same_result_all_count() -> None:
+    twice = [row("A", 10, 1, 30), row("A", 10, 1, 30), *others(count=7)]
+    flagged = flags_of(twice, RULE)
+    assert flagged[0].benchmark is not None
+    assert flagged[0].benchmark.rows == 9
+    assert [one.flag.value for one in flagged[:2]] == ["red", "red"]
+
+
+# Three red years ---------------------------------------------------------------------------------------------------
+
+RED, LOW = 10, 70
+
+
+def years(levels: dict[int, int], **changes: Any) -> list[Result]:
+    """A place that is red in the years of RED, beside the same others in each year."""
+    return [
+        one
+        for year, mean in levels.items()
+        for one in (row("A", mean, 1, 30, year=year, **changes), *others(year=year))
+    ]
+
+
+def triples(rows: Sequence[Result]) -> list[int]:
+    return sorted(one.result.year for one in flags_of(rows, RULE) if one.triple_red)
+
+
+def test_three_red_years_in_a_row_are_a_triple_red() -> None:
+    assert triples(years({2022: RED, 2023: RED, 2024: RED})) == [2024]
+    assert triples(years({2024: RED, 2022: RED, 2023: RED})) == [2024], "in whatever order they stand"
+    assert triples(years({2021: RED, 2022: RED, 2023: RED, 2024: RED})) == [2023, 2024]
+
+
+@pytest.mark.parametrize(
+    "levels",
+    [
+        {2023: RED, 2024: RED},
+        {2021: RED, 2023: RED, 2024: RED},
+        {2022: RED, 2023: LOW, 2024: RED},
+        {2022: RED, 2023: RED, 2024: LOW},
+        {2022: LOW, 2023: RED, 2024: RED},
+        {2022: RED, 2024: RED, 2026: RED},
+    ],
+)
+def test_two_red_years_or_a_gap_are_none(levels: dict[int, int]) -> None:
+    assert triples(years(levels)) == []
+
+
+@pytest.mark.parametrize("n", [0, 2])
+def test_a_year_with_too_few_respondents_interrupts(n: int) -> None:
+    rows = years({2022: RED, 2023: RED, 2024: RED})
+    assert triples([replace(one, n=n) if (one.provider, one.year) == ("A", 2023) else one for one in rows]) == []
+
+
+@pytest.mark.parametrize("changes", [{"provider": "B"}, {"site": "A1"}])
+def test_another_place_is_another_series(changes: dict[str, Any]) -> None:
+    rows = years({2022: RED, 2023: RED, 2024: RED})
+    moved = [replace(one, **changes) if (one.provider, one.year) == ("A", 2023) else one for one in rows]
+    assert triples(moved) == []
+    assert sum(one.flag is SurveyFlag.RED for one in flags_of(moved, RULE)) == 3
+
+
+@pytest.mark.parametrize("changes", [{"specialty": "Medicine"}, {"indicator": "Feedback"}])
+def test_another_specialty_or_indicator_is_another_series(changes: dict[str, Any]) -> None:
+    rows = years({2022: RED, 2024: RED}) + [replace(one, **changes) for one in years({2023: RED})]
+    assert triples(rows) == []
+    assert sum(one.flag is SurveyFlag.RED for one in flags_of(rows, RULE)) == 3
+
+
+def test_pink_is_not_red() -> None:
+    rows = years({2022: RED, 2023: RED, 2024: RED})
+    wide = [replace(one, sd=Decimal(900)) if (one.provider, one.year) == ("A", 2022) else one for one in rows]
+    assert [one.flag.value for one in flags_of(wide, RULE) if one.result.provider == "A"] == ["pink", "red", "red"]
+    assert triples(wide) == []
+
+
+# For all results ---------------------------------------------------------------------------------------------------
+
+#: Few digits, so that ties and means on a quartile are common.
+MEANS = st.integers(0, 40).map(lambda tenths: Decimal(tenths) / 4)
+SDS = st.integers(0, 12).map(lambda quarters: Decimal(quarters) / 4)
+
+
+@st.composite
+def groups(draw: st.DrawFn) -> list[Result]:
+    size = draw(st.integers(1, 14))
+    return [row(f"P{number}", draw(MEANS), draw(SDS), draw(st.integers(0, 40))) for number in range(size)]
+
+
+def by_the_book(rows: Sequence[Result]) -> list[str]:
+    """The rule once more, word by word, with intervals to sixty digits."""
+    with localcontext() as context:
+        context.prec = 60
+        counted = [one for one in rows if one.n >= 3]
+        ordered = sorted(one.mean for one in counted if one.mean is not None)
+        total = sum(one.n for one in counted)
+
+        def quartile(share: Decimal) -> Decimal:
+            place = share * (len(ordered) - 1)
+            below = int(place)
+            above = min(below + 1, len(ordered) - 1)
+            return ordered[below] + (place - below) * (ordered[above] - ordered[below])
+
+        def interval(mean: Decimal, variance: Decimal, n: int) -> tuple[Decimal, Decimal]:
+            half = Decimal("1.96") * (variance / n).sqrt()
+            return mean - half, mean + half
+
+        found: list[str] = []
+        for one in rows:
+            if one.n < 3:
+                found.append("grey" if one.n else "yellow")
+                continue
+            assert one.mean is not None
+            assert one.sd is not None
+            mean = sum((Decimal(o.n) * (o.mean or 0) for o in counted), Decimal(0)) / total
+            squares = sum(
+                ((o.n - 1) * (o.sd or 0) ** 2 + o.n * ((o.mean or 0) - mean) ** 2 for o in counted), Decimal(0)
+            )
+            low, high = interval(one.mean, one.sd**2, one.n)
+            bench_low, bench_high = interval(mean, squares / (total - 1), total)
+            separate = high < bench_low - Decimal("1e-40") or low > bench_high + Decimal("1e-40")
+            if one.mean < quartile(Decimal("0.25")):
+                found.append("red" if separate else "pink")
+            elif one.mean > quartile(Decimal("0.75")):
+                found.append("green" if separate else "light-green")
+            else:
+                found.append("white")
+        return found
+
+
+@given(groups())
+def test_the_flags_are_those_of_the_rule_word_by_word(rows: list[Result]) -> None:
+    assert colours(rows) == by_the_book(rows)
+
+
+@given(groups(), st.randoms(use_true_random=False))
+def test_the_order_of_the_rows_decides_nothing(rows: list[Result], chance: random.Random) -> None:
+    shuffled = list(rows)
+    chance.shuffle(shuffled)
+    before = {one.result.provider: one for one in flags_of(rows, RULE)}
+    assert {one.result.provider: one for one in flags_of(shuffled, RULE)} == before
+
+
+@given(groups(), st.decimals(-500, 500, places=3), st.decimals("0.01", 90, places=2))
+def test_the_scale_of_the_scores_decides_nothing(rows: list[Result], shift: Decimal, factor: Decimal) -> None:
+    moved = [replace(one, mean=(one.mean or 0) * factor + shift, sd=(one.sd or 0) * factor) for one in rows]
+    assert colours(moved) == colours(rows)
+
+
+MIRROR = {"red": "green", "green": "red", "pink": "light-green", "light-green": "pink"}
+
+
+@given(groups())
+def test_what_is_low_on_a_scale_is_high_on_the_scale_turned_round(rows: list[Result]) -> None:
+    turned = [replace(one, mean=-(one.mean or 0)) for one in rows]
+    assert colours(turned) == [MIRROR.get(colour, colour) for colour in colours(rows)]
+
+
+@given(st.lists(groups(), min_size=1, max_size=3))
+def test_groups_do_not_touch_each_other(many: list[list[Result]]) -> None:
+    apart_groups = [[replace(one, specialty=str(n)) for one in rows] for n, rows in enumerate(many)]
+    together = flags_of([one for rows in apart_groups for one in rows], RULE)
+    assert together == [one for rows in apart_groups for one in flags_of(rows, RULE)]
+
+
+@given(st.lists(st.lists(st.integers(0, 100), min_size=3, max_size=9), min_size=1, max_size=8))
+def test_the_benchmark_is_that_of_all_respondents_taken_together(answers: list[list[int]]) -> None:
+    scores = [
+        Score(statistics.mean(map(Fraction, row)), statistics.variance(map(Fraction, row)), len(row)) for row in answers
+    ]
+    benchmark = benchmark_of(scores)
+    assert benchmark is not None
+    everybody = [Fraction(answer) for row in answers for answer in row]
+    assert benchmark.mean == statistics.mean(everybody)
+    assert benchmark.variance == statistics.variance(everybody)
+    if len(scores) > 1:
+        low, _, high = statistics.quantiles([score.mean for score in scores], n=4, method="inclusive")
+        assert (benchmark.lower_quartile, benchmark.upper_quartile) == (low, high)
+
+
+POSITIVE = st.fractions(0, 1000, max_denominator=1000)
+
+
+@given(POSITIVE, POSITIVE, st.fractions(Fraction(1, 10**30), 1))
+def test_intervals_are_apart_beyond_the_point_where_they_touch_and_not_on_it(
+    first: Fraction, second: Fraction, step: Fraction
+) -> None:
+    touch = Z * (first + second)
+    assert not apart(touch, first**2, second**2, Z)
+    assert apart(touch + step, first**2, second**2, Z)
+    assert not apart(max(touch - step, Fraction(0)), first**2, second**2, Z)
+
+
+# The rule itself ---------------------------------------------------------------------------------------------------
+
+
+def test_the_edition_in_force() -> None:
+    assert RULE.version == "nts-2026-1"
+    assert (RULE.least_respondents, RULE.years_of_a_triple_red) == (3, 3)
+    assert Fraction(RULE.interval_multiplier) == Z
+    assert RULE.group(RULE.default_report) == ("specialty", "indicator", "year")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"benchmark_groups": {"nts": ["specialty", "year"]}},
+        {"benchmark_groups": {"nts": ["indicator", "year", "year"]}},
+        {"default_report": "weather"},
+        {"least_respondents": 1},
+        {"interval_multiplier": "0"},
+        {"colours": 7},
+    ],
+)
+def test_an_edition_that_makes_no_sense_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        FlagRule.model_validate({**RULE.model_dump(mode="json"), **changes})
