@@ -60,6 +60,9 @@ _COMMIT_EVERY_S = 1.0
 #: How long leaving the group may take, in seconds; after that the others wait for the session to time out.
 _LEAVE_S = 1.0
 
+#: The same when the service goes on, in seconds.
+_LEAVE_AT_LEISURE_S = 20.0
+
 #: What the client library raises for a record that it cannot decode; it fails again whenever it meets that record.
 _UNDECODABLE = (UnicodeDecodeError, CorruptRecordException, UnsupportedCodecError)
 
@@ -202,8 +205,9 @@ class Consumer(ConsumerRebalanceListener):
             self._committing.cancel()
         self._uncommitted.clear()
         try:
-            # Only when the service ends is there a hurry; otherwise a member left half-way would haunt the group.
-            async with asyncio.timeout(_LEAVE_S if self._loop.stopping.is_set() else None):
+            # Only when the service ends is there a hurry; otherwise a member left half-way would haunt the group. But
+            # the client can miss that it cancelled a task of its own, and then it waits for that task for ever.
+            async with asyncio.timeout(_LEAVE_S if self._loop.stopping.is_set() else _LEAVE_AT_LEISURE_S):
                 await broker.stop()
         except TimeoutError:
             _log.warning("left without the broker's answer")

@@ -20,6 +20,9 @@ from shared.messaging.records import Record
 #: How long the brokers may give nothing of what there is, in seconds, before reading is given up.
 STALL_S = 30.0
 
+#: How long closing a reader may take, in seconds, before it is insisted on.
+_CLOSE_S = 3.0
+
 #: How long the brokers are asked for the ends of what they hold, in seconds; what they have said by then counts.
 _MARKS_S = 1.0
 
@@ -123,7 +126,18 @@ async def open_log(kafka: KafkaSettings) -> AsyncGenerator[LogReader]:
     try:
         yield LogReader(kafka, client)
     finally:
-        # Stopping cancels tasks of the client's own, and with bad luck that comes out as if we had been cancelled.
-        (stopped,) = await asyncio.gather(client.stop(), return_exceptions=True)
-        if isinstance(stopped, Exception):
-            raise stopped
+        await _close(client)
+
+
+async def _close(client: AIOKafkaConsumer) -> None:
+    """Stop a client. It cancels tasks of its own, which with bad luck miss it, and then it waits for them for ever."""
+    stopping = asyncio.create_task(client.stop())
+    stopped, _ = await asyncio.wait({stopping}, timeout=_CLOSE_S)
+    if not stopped:
+        # Cancelled a second time, through what waits for them, they end; its connections are left to us then.
+        stopping.cancel()
+        await asyncio.wait({stopping}, timeout=_CLOSE_S)
+        await client._client.close()  # pyright: ignore[reportPrivateUsage] there is no public way
+    # That the client cancelled something is not that somebody cancelled us.
+    elif not stopping.cancelled() and (error := stopping.exception()) is not None:
+        raise error
