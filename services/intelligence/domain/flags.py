@@ -35,7 +35,7 @@ class Result:
     year: int
     #: Mean of the respondents' scores; may be missing where there are too few of them.
     mean: Decimal | None
-    #: Standard deviation of the respondents' scores (with n − 1); may be missing where there are too few of them.
+    #: Standard deviation of the respondents' scores; may be missing where there are too few of them.
     sd: Decimal | None
     #: Respondents.
     n: int
@@ -77,7 +77,7 @@ class Benchmark:
     upper_quartile: Fraction
     #: Mean of the rows' means, weighted by respondents.
     mean: Fraction
-    #: Variance of all respondents' scores: what lies within the rows and what lies between them.
+    #: Variance of all respondents' scores: within the rows and between them, weighted by respondents as the mean is.
     variance: Fraction
 
     @property
@@ -111,8 +111,8 @@ def score_of(result: Result, rule: FlagRule) -> Score | None:
 def benchmark_of(scores: Sequence[Score]) -> Benchmark | None:
     """The benchmark of a group, or None if it has no row with enough respondents.
 
-    The variance is that of all respondents' scores taken together, each row's ``variance`` being that of a sample:
-    the squares within rows, Σ(n−1)·sd², and between them, Σn·(mean−M)², over N−1.
+    Its variance follows the law of total variance, with the weights of its mean: Σn·(sd² + (mean−M)²) / N, what lies
+    within the rows and what lies between them.
     """
     if not scores:
         return None
@@ -123,7 +123,7 @@ def benchmark_of(scores: Sequence[Score]) -> Benchmark | None:
     respondents = sum(score.n for score in scores)
     total = sum(score.n * mean for score, mean in zip(scores, means, strict=True))
     squares = sum(score.n * mean * mean for score, mean in zip(scores, means, strict=True))
-    within = sum((s.n - 1) * s.variance.numerator * (square // s.variance.denominator) for s in scores)
+    within = sum(s.n * s.variance.numerator * (square // s.variance.denominator) for s in scores)
     between = Fraction(respondents * squares - total * total, respondents * unit * unit)
     means.sort()
     return Benchmark(
@@ -132,7 +132,7 @@ def benchmark_of(scores: Sequence[Score]) -> Benchmark | None:
         lower_quartile=Fraction(_quarter(means, 1), 4 * unit),
         upper_quartile=Fraction(_quarter(means, 3), 4 * unit),
         mean=Fraction(total, respondents * unit),
-        variance=(Fraction(within, square) + between) / (respondents - 1),
+        variance=(Fraction(within, square) + between) / respondents,
     )
 
 

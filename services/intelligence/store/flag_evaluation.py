@@ -35,13 +35,13 @@ _GROUPS_OF_PROVIDERS = """
     ) as touched"""
 
 # $1 report types over all specialties, $2 fewest respondents. For k results the quartiles lie between the (k-1)/4th and
-# the next of their means in order. total is the sum of n·mean, and spread N²(N−1) times the squared standard error of
-# the benchmark mean.
+# the next of their means in order. total is the sum of n·mean, and spread N² times the variance of the benchmark, which
+# is the sum of n·(sd² + mean²) over N, less the square of its mean.
 _COMPARED = """
     create temporary table flag_compared on commit drop as
     with summed as (
         select number, count(*)::int as results, sum(n)::numeric as respondents, sum(n * m) as total,
-               sum(n * (m * m) + (n - 1) * (s * s)) as squares, array_agg(mean order by mean) as means
+               sum(n * (m * m + s * s)) as squares, array_agg(mean order by mean) as means
         from (
             select g.number, r.n, r.mean, r.mean::numeric as m, r.sd::numeric as s
             from survey_results r
@@ -59,8 +59,7 @@ _COMPARED = """
                + (results - 1) % 4 * coalesce(means[2 + (results - 1) / 4]::numeric, 0) as lower4,
            (4 - 3 * (results - 1) % 4) * means[1 + 3 * (results - 1) / 4]::numeric
                + 3 * (results - 1) % 4 * coalesce(means[2 + 3 * (results - 1) / 4]::numeric, 0) as upper4,
-           sqrt((respondents * squares - total * total) / (respondents * respondents * (respondents - 1)))::float8
-               as error
+           sqrt((respondents * squares - total * total) / (respondents * respondents * respondents))::float8 as error
     from summed join flag_groups g using (number)"""
 
 # $1 edition, $2 instant
@@ -72,15 +71,15 @@ _END_BENCHMARKS = """
       and b.specialty = g.specialty
       and (b.edition, b.results, b.respondents, b.lower_quartile, b.upper_quartile, b.mean, b.variance)
           is distinct from ($1::text, c.results, c.respondents::bigint, c.lower4 / 4, c.upper4 / 4,
-                            c.total / c.respondents, c.spread / (c.respondents * (c.respondents - 1)))"""
+                            c.total / c.respondents, c.spread / (c.respondents * c.respondents))"""
 
 # $1 edition, $2 multiplier, $3 file, $4 instant
 _ADD_BENCHMARKS = """
     insert into flag_benchmarks (report_type, specialty, indicator, year, edition, results, respondents, lower_quartile,
                                  upper_quartile, mean, variance, half_width, by_file, since)
     select c.report_type, c.compared, c.indicator, c.year, $1, c.results, c.respondents::bigint, c.lower4 / 4,
-           c.upper4 / 4, c.total / c.respondents, c.spread / (c.respondents * (c.respondents - 1)),
-           $2::numeric * sqrt(c.spread / (c.respondents * c.respondents * (c.respondents - 1))), $3, $4
+           c.upper4 / 4, c.total / c.respondents, c.spread / (c.respondents * c.respondents),
+           $2::numeric * sqrt(c.spread / (c.respondents * c.respondents * c.respondents)), $3, $4
     from flag_compared c
     where not exists (
         select from flag_benchmarks b
@@ -90,7 +89,7 @@ _ADD_BENCHMARKS = """
 # $1 fewest respondents, $2 multiplier; $3/$4 is the multiplier as a fraction of whole numbers; $5 edition; $6 report
 # types over all specialties.
 # far is N times the distance of the means. Intervals are apart if far/N > multiplier·(sd/√n + error). Both sides
-# times what clears every denominator, and squared twice: rest > 0 and rest² > 4·$3⁴·N²·sd²·spread·n·(N−1).
+# times what clears every denominator, and squared twice: rest > 0 and rest² > 4·$3⁴·N³·sd²·spread·n.
 _FLAGGED = """
     create temporary table flag_staged on commit drop as
     with placed as (
@@ -111,8 +110,8 @@ _FLAGGED = """
     ), judged as (
         select m.*,
                case when abs(distance - reach) <= 1e-9 * greatest(distance, reach) then
-                   $4::numeric * $4 * far * far * n * (respondents - 1)
-                   - $3::numeric * $3 * (respondents * respondents * variance * (respondents - 1) + spread * n)
+                   $4::numeric * $4 * far * far * n * respondents
+                   - $3::numeric * $3 * (respondents * respondents * respondents * variance + spread * n)
                end as rest
         from measured m
     )
@@ -123,8 +122,8 @@ _FLAGGED = """
                 when not low and not high then 'white'
                 when case when rest is null then distance > reach
                           else rest > 0 and
-                               rest * rest > 4 * $3::numeric * $3 * $3 * $3 * respondents * respondents * variance
-                                             * spread * n * (respondents - 1) end
+                               rest * rest > 4 * $3::numeric * $3 * $3 * $3 * respondents * respondents * respondents
+                                             * variance * spread * n end
                 then case when low then 'red' else 'green' end
                 else case when low then 'pink' else 'light-green' end end as flag
     from judged"""

@@ -14,7 +14,7 @@ from deploy.local.errors import UserError
 
 HEADER = "provider,site,specialty,indicator,year,mean,sd,n"
 
-#: Five rows of one group and year: Q1 60, Q3 80; the outer two are apart from the benchmark of 70 ± 3.03.
+#: Five rows of one group and year: Q1 60, Q3 80; the outer two are apart from the benchmark of 70.1 ± 3.04.
 GROUP = """\
 FICTHT001,FICTHT001A,General surgery,Induction,{year},50,10,25
 FICTHT002,,General surgery,Induction,{year},60,10,25

@@ -62,8 +62,8 @@ def others(mean: str | int = 70, sd: str | int = 5, n: int = 30, count: int = 4,
 
 def test_a_group_worked_out_by_hand() -> None:
     # Means 50 60 70 80 90, so Q1 60 and Q3 80; all n 25, N 125; M 70.
-    # Variance: (5·24·10² + 25·(20²+10²+0+10²+20²)) / 124 = (12000 + 25000) / 124 = 298.387…
-    # Benchmark 70 ± 1.96·17.2739/11.1803 = 70 ± 3.0283; rows ± 1.96·10/5 = ± 3.92.
+    # Variance: within 10² = 100, between (20²+10²+0+10²+20²)/5 = 200; together 300.
+    # Benchmark 70 ± 1.96·√(300/125) = 70 ± 1.96·1.54919 = 70 ± 3.0364; rows ± 1.96·10/5 = ± 3.92.
     rows = [row("A", 50, 10, 25), row("B", 60, 10, 25), row("C", 70, 10, 25), row("D", 80, 10, 25)]
     flagged = flags_of([*rows, row("E", 90, 10, 25)], RULE)
     assert [one.flag.value for one in flagged] == ["red", "white", "white", "white", "green"]
@@ -71,11 +71,11 @@ def test_a_group_worked_out_by_hand() -> None:
     assert benchmark is not None
     assert (benchmark.rows, benchmark.respondents) == (5, 125)
     assert (benchmark.lower_quartile, benchmark.upper_quartile, benchmark.mean) == (60, 80, 70)
-    assert benchmark.variance == Fraction(37000, 124)
+    assert benchmark.variance == 300
 
 
 def test_wide_intervals_make_pink_and_light_green() -> None:
-    # As above with n 4 and sd 20: a row is ± 19.6, the benchmark 70 ± 1.96·√((5·3·400+4·1000)/19)/√20 = ± 10.05.
+    # As above with n 4 and sd 20: a row is ± 19.6, the benchmark 70 ± 1.96·√((400+200)/20) = ± 10.74.
     means = (50, 60, 70, 80, 90)
     assert colours([row(str(mean), mean, 20, 4) for mean in means]) == [
         "pink",
@@ -121,9 +121,9 @@ def test_a_group_of_one_is_white() -> None:
 
 
 def test_in_a_group_of_two_each_is_beyond_a_quartile() -> None:
-    # 40 and 80: Q1 50, Q3 70. sd 0: M 60, variance (3·400·2)/5 = 480, 1.96·√480/√6 = 17.53; both are 20 away.
+    # 40 and 80: Q1 50, Q3 70. sd 0: M 60, variance 20² = 400, 1.96·√(400/6) = 16.00; both are 20 away.
     assert colours([row("A", 40, 0, 3), row("B", 80, 0, 3)]) == ["red", "green"]
-    # With sd 10 each row is ± 11.3 wide.
+    # With sd 10 each row is ± 11.32, and M ± 1.96·√(500/6) = ± 17.89.
     assert colours([row("A", 40, 10, 3), row("B", 80, 10, 3)]) == ["pink", "light-green"]
 
 
@@ -131,27 +131,27 @@ def test_a_group_of_two_with_equal_means_is_white() -> None:
     assert colours([row("A", 40, 0, 3), row("B", 40, 9, 30)]) == ["white", "white"]
 
 
-TOUCHING = row("TOUCHING", "66.63125", "3.22797", 36)
-TOUCHED = others(70, "6.45594", 16)
+# N is 16 + 4·32 = 144 and M = 70 − 2.94·16/144 = 70 − 2.94/9. Variance: within (16·1.9² + 128·10.86²)/144 = 105.2363…,
+# between 1/9·8/9·2.94² = 0.8536…, together 15276.96/144 = 106.09 = 10.3². The mean is 2.94·8/9 = 2.61333… below M, and
+# 1.96·(1.9/4 + 10.3/12) = 1.96·(0.475 + 0.858333…) = 1.96·4/3 = 2.61333… too.
+TOUCHING = row("TOUCHING", "67.06", "1.9", 16)
+TOUCHED = others(70, "10.86", 32)
 
 
 def test_intervals_that_only_touch_overlap() -> None:
-    # M − m = 2.156 and 1.96·(3.22797/6 + √variance/10) come out the same to the last digit there is.
     flagged = flags_of([TOUCHING, *TOUCHED], RULE)[0]
     assert flagged.benchmark is not None
-    mean = Fraction(Decimal("66.63125"))
-    root = (flagged.benchmark.mean - mean) / Z - Fraction(Decimal("3.22797")) / 6
-    assert root > 0
-    assert root**2 == flagged.benchmark.error, "they touch exactly"
+    assert flagged.benchmark.variance == Fraction("10.3") ** 2
+    assert flagged.benchmark.mean - Fraction("67.06") == Z * (Fraction("1.9") / 4 + Fraction("10.3") / 12)
     assert flagged.flag is SurveyFlag.PINK
-    assert colours([replace(TOUCHING, mean=Decimal("66.631250000000000001")), *TOUCHED])[0] == "pink"
-    assert colours([replace(TOUCHING, mean=Decimal("66.631249999999999999")), *TOUCHED])[0] == "red"
+    assert colours([replace(TOUCHING, mean=Decimal("67.060000000000000001")), *TOUCHED])[0] == "pink"
+    assert colours([replace(TOUCHING, mean=Decimal("67.059999999999999999")), *TOUCHED])[0] == "red"
 
 
 def test_intervals_that_only_touch_above_overlap_too() -> None:
     rows = [replace(one, mean=140 - (one.mean or 0)) for one in (TOUCHING, *TOUCHED)]
     assert colours(rows)[0] == "light-green"
-    assert colours([replace(rows[0], mean=Decimal("73.368750000000000001")), *rows[1:]])[0] == "green"
+    assert colours([replace(rows[0], mean=Decimal("72.940000000000000001")), *rows[1:]])[0] == "green"
 
 
 def test_decimals_are_taken_as_they_are_written() -> None:
@@ -196,7 +196,7 @@ def test_what_cannot_be_is_no_result(changes: dict[str, Any]) -> None:
 
 
 def test_without_spread_an_interval_is_a_point() -> None:
-    # Five means, all sd 0, n 3: variance 3·1000/14, 1.96·√(214.28)/√15 = 7.41, both ends are 20 away.
+    # Five means, all sd 0, n 3: variance 1000/5 = 200, 1.96·√(200/15) = 7.16, both ends are 20 away.
     assert colours([row(str(mean), mean, 0, 3) for mean in (50, 60, 70, 80, 90)])[::4] == ["red", "green"]
 
 
@@ -341,11 +341,10 @@ def by_the_book(rows: Sequence[Result]) -> list[str]:
             assert one.mean is not None
             assert one.sd is not None
             mean = sum((Decimal(o.n) * (o.mean or 0) for o in counted), Decimal(0)) / total
-            squares = sum(
-                ((o.n - 1) * (o.sd or 0) ** 2 + o.n * ((o.mean or 0) - mean) ** 2 for o in counted), Decimal(0)
-            )
+            within = sum((o.n * (o.sd or Decimal(0)) ** 2 for o in counted), Decimal(0)) / total
+            between = sum((o.n * ((o.mean or Decimal(0)) - mean) ** 2 for o in counted), Decimal(0)) / total
             low, high = interval(one.mean, one.sd**2, one.n)
-            bench_low, bench_high = interval(mean, squares / (total - 1), total)
+            bench_low, bench_high = interval(mean, within + between, total)
             separate = high < bench_low - Decimal("1e-40") or low > bench_high + Decimal("1e-40")
             if one.mean < quartile(Decimal("0.25")):
                 found.append("red" if separate else "pink")
@@ -394,13 +393,14 @@ def test_groups_do_not_touch_each_other(many: list[list[Result]]) -> None:
 @given(st.lists(st.lists(st.integers(0, 100), min_size=3, max_size=9), min_size=1, max_size=8))
 def test_the_benchmark_is_that_of_all_respondents_taken_together(answers: list[list[int]]) -> None:
     scores = [
-        Score(statistics.mean(map(Fraction, row)), statistics.variance(map(Fraction, row)), len(row)) for row in answers
+        Score(statistics.mean(map(Fraction, row)), statistics.pvariance(map(Fraction, row)), len(row))
+        for row in answers
     ]
     benchmark = benchmark_of(scores)
     assert benchmark is not None
     everybody = [Fraction(answer) for row in answers for answer in row]
     assert benchmark.mean == statistics.mean(everybody)
-    assert benchmark.variance == statistics.variance(everybody)
+    assert benchmark.variance == statistics.pvariance(everybody)
     if len(scores) > 1:
         low, _, high = statistics.quantiles([score.mean for score in scores], n=4, method="inclusive")
         assert (benchmark.lower_quartile, benchmark.upper_quartile) == (low, high)
