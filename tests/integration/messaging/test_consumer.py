@@ -252,7 +252,7 @@ async def test_an_event_of_a_type_from_the_future_is_counted_and_the_next_is_app
     pool: Pool, settings: KafkaSettings
 ) -> None:
     key = a_key()
-    future = record(2, key=key, event_type="uk.nhs.quality.concern.escalated.v1")
+    future = record(2, key=key, event_type="uk.nhs.quality.concern.foreseen.v1")
     async with consuming(pool, settings):
         await publish(settings, record(1, key=key), replace(future, value=None), record(3, key=key))
         await applied(pool, key, [1, 3])

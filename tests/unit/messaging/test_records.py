@@ -136,7 +136,7 @@ def test_a_value_that_is_not_to_be_opened_is_left_alone() -> None:
 
 @pytest.mark.parametrize("value", [b"", None, b"\xff", b"{}"])
 def test_an_event_of_a_type_from_the_future_is_an_event_without_data(value: bytes | None) -> None:
-    decoded = decode(replace(record(event_type="uk.nhs.quality.concern.escalated.v1"), value=value))
+    decoded = decode(replace(record(event_type="uk.nhs.quality.concern.foreseen.v1"), value=value))
     assert isinstance(decoded, Event)
     assert decoded.data is None
 
