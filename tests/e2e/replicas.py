@@ -237,7 +237,7 @@ class Load:
                 self._keys,
             )
             strays = await connection.fetchval("select count(*) from dead_letters where key = any($1)", self._raw_keys)
-            held = await connection.fetchval("select count(*) from held_events")
+            held = await connection.fetchval("select count(*) from held_events where key = any($1)", self._keys)
         finally:
             await connection.close()
         assert {row["provider_code"]: (row["n"], row["concerns"]) for row in required} == {
