@@ -6,6 +6,7 @@ not pass that way is looked at cell by cell, by the same rules, to say what is w
 
 import math
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
@@ -79,7 +80,7 @@ class _Memo(dict[str, str]):
         return found
 
 
-class _Remembering:
+class _Remembering(ABC):
     """A column whose cells repeat."""
 
     def __init__(self, name: str) -> None:
@@ -100,9 +101,9 @@ class _Remembering:
         memo.refused.clear()
         return found, refused
 
+    @abstractmethod
     def work_out(self, cell: str, mapping: Mapping) -> str:
         """What a cell comes to. Raises CellRefused."""
-        raise NotImplementedError
 
 
 class Words(_Remembering):

@@ -1,5 +1,6 @@
 """Sources of some thousand rows, each checked as a model and put in by a command."""
 
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
@@ -27,7 +28,7 @@ class CheckedRows(Generic[R]):
     names: "dict[str, str]"
 
 
-class RowSource(Generic[R]):
+class RowSource(ABC, Generic[R]):
     """A source whose rows are models. What refuses a row may be put right, so such rows are tried again."""
 
     tries_again = True
@@ -88,9 +89,9 @@ class RowSource(Generic[R]):
                 problems.append(RowProblem(read.line, key, f"{value} stands in line {first} already"))
         return kept, problems
 
+    @abstractmethod
     async def take_rows(self, work: UnitOfWork, file: ImportFile, rows: Sequence[ReadRow[R]]) -> Taken:
         """Put good rows in; what is refused nevertheless is among the problems."""
-        raise NotImplementedError
 
     async def finish(self, work: UnitOfWork, file: ImportFile) -> Taken:
         """All rows are in."""

@@ -49,6 +49,11 @@ def test_a_module_says_what_it_is_for_and_has_one_subject(path: Path) -> None:
     assert source.count("\n") <= 500, "two subjects are two modules"
 
 
+def test_a_module_of_tests_has_one_subject() -> None:
+    long = [relative(path) for path in (ROOT / "tests").rglob("*.py") if path.read_text("utf-8").count("\n") > 500]
+    assert long == [], "two subjects are two modules"
+
+
 @pytest.mark.parametrize("path", [p for p in SOURCES if re.match(r"services/\w+/domain/", relative(p))], ids=relative)
 def test_a_domain_has_no_clock_and_no_randomness(path: Path) -> None:
     names = {

@@ -4,6 +4,7 @@ import asyncio
 import json
 import shutil
 import signal
+import struct
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -17,6 +18,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import MessageSizeTooLargeError
+from aiokafka.record.util import calc_crc32c
 
 from deploy.local import apache_kafka, broker, process
 from shared.contracts.concerns import ConcernClosed
@@ -250,6 +252,36 @@ async def publish(settings: KafkaSettings, *records: Record, partition: int | No
             await producer.send_and_wait(
                 record.topic, record.value, key=record.key, headers=list(record.headers), partition=partition
             )
+    finally:
+        await producer.stop()
+
+
+async def publish_in_one_batch(settings: KafkaSettings, *records: Record) -> None:
+    """Put records into one partition in one batch, with header names that no well-meant client would send.
+
+    The bytes of a name that is not UTF-8 stand as surrogate escapes, as they do in a record.
+    """
+    producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap)
+    await producer.start()
+    try:
+        batch: Any = producer.create_batch()
+        real_names: dict[bytes, bytes] = {}
+        for one in records:
+            headers: list[tuple[str, bytes]] = []
+            for name, value in one.headers:
+                real = name.encode(errors="surrogateescape")
+                stand_in = "@" * len(real) if real != name.encode(errors="replace") else name
+                real_names[stand_in.encode()] = real
+                headers.append((stand_in, value))
+            assert batch.append(key=one.key, value=one.value, timestamp=None, headers=headers) is not None
+        batch.close()
+        built = bytearray(batch._build())
+        for stand_in, real in real_names.items():
+            if stand_in.startswith(b"@"):
+                built = built.replace(stand_in, real)
+        struct.pack_into(">I", built, 17, calc_crc32c(bytes(built[21:])))
+        batch._build = lambda: built
+        await (await producer.send_batch(batch, records[0].topic, partition=0))
     finally:
         await producer.stop()
 

@@ -8,8 +8,7 @@ from shared.messaging.broker import KafkaSettings
 from shared.messaging.log_reading import LogReader, Span, open_log
 from shared.messaging.offsets import Partition
 from shared.messaging.records import Event, Record, decode
-from tests.integration.messaging.delivery import OwnBroker, a_key, publish
-from tests.integration.messaging.test_consumer import publish_in_one_batch
+from tests.integration.messaging.delivery import OwnBroker, a_key, publish, publish_in_one_batch
 from tests.unit.messaging.crafted import record
 
 TOPIC = "quality.concerns.v1"
