@@ -25,18 +25,18 @@ _TRUST = "FICTHT001"
 #: Between two concerns, in seconds: the system is idle again, and not in step with what looks by itself.
 _PAUSE_S = (0.06, 0.12)
 
+#: Commands before anything is measured: the services have run for a while, as they have in service.
 _WARM = 400
 
 
 async def measure(ground: Ground, bars: dict[str, Bar], quick: bool) -> list[Figure]:
     """Measure what idle services use, then the hop."""
-    events, idle_s = (400, 1.0) if quick else (600, 20.0)
+    events, idle_s = (60, 5.0) if quick else (600, 20.0)
     await commits.record(ground)
     api = Api(ground.stack.urls, ground.stack.secrets.jwt, lambda line: None)
     try:
         register = files.path("providers-synthetic.csv").read_text(encoding="utf-8")
         await api.send_csv("intelligence", "/imports/providers", register, role=Role.QUALITY_OFFICER, name="register")
-        # The first commands compile templates, open connections and fill caches.
         for _ in range(_WARM):
             await _raise(api)
         await asyncio.sleep(3)

@@ -11,7 +11,6 @@ import time
 #: The shortest time from the beginning of a small turn to that of the next, in seconds.
 SHORTEST_S = 0.015
 
-
 #: A turn is small if it holds less than this part of what it could.
 _SMALL = 0.1
 
