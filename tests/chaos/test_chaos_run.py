@@ -66,7 +66,15 @@ def test_ctrl_c_stops_everything(open_folder: Path) -> None:
     base = free_port_base()
     environment = {**os.environ, "QC_DATA_DIR": str(open_folder), "QC_PORT_BASE": str(base)}
     argv = [sys.executable, "-m", "tests.chaos", "--duration", "60", "--seed", "1"]
-    with subprocess.Popen(argv, cwd=PROJECT_ROOT, env=environment, stdout=subprocess.PIPE, text=True) as running:
+    with subprocess.Popen(
+        argv,
+        cwd=PROJECT_ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        # Who runs the tests in the background of a script hands on that Ctrl-C is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
+    ) as running:
         assert running.stdout is not None
         first = running.stdout.readline()
         assert "SEED=1" in first

@@ -220,7 +220,7 @@ MOMENTS: dict[str, tuple[Any, str, signal.Signals]] = {
     # Numbers are given, and the transaction has not committed.
     "sequence": (outbox, "save", signal.SIGKILL),
     # Positions have moved, and the transaction has not committed.
-    "transaction": (positions, "save", signal.SIGKILL),
+    "transaction": (offsets, "advance", signal.SIGKILL),
 }
 
 
