@@ -12,15 +12,12 @@ A handler of a projection gets nothing to emit with and nothing to make ids with
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from shared.contracts.envelope import Envelope
 from shared.contracts.fields import EventData
-from shared.contracts.registry import Topic, by_model
-from shared.messaging.reactions import D, Received
+from shared.messaging.handlers import Handlers, Received, W
 from shared.persistence.pool import Connection
-
-W = TypeVar("W")
 
 
 class Told(NamedTuple):
@@ -31,7 +28,7 @@ class Told(NamedTuple):
     at: datetime
 
 
-class Projection(Generic[W]):
+class Projection(Handlers[W, datetime]):
     """The events that a service's knowledge rests on, and how that knowledge is loaded and put right."""
 
     def __init__(
@@ -45,34 +42,10 @@ class Projection(Generic[W]):
 
         ``finish``, if it is given, does what needs all partitions: it gets every work, as ``save`` left it, at the end.
         """
+        super().__init__()
         self._load = load
         self._save = save
         self._finish = finish
-        self._handlers: dict[type[EventData], Callable[[W, Received[Any], datetime], None]] = {}
-
-    def on(
-        self, model: type[D]
-    ) -> Callable[[Callable[[W, Received[D], datetime], None]], Callable[[W, Received[D], datetime], None]]:
-        """Register the handler of one event type. Raises ValueError if it has one already."""
-
-        def register(
-            handler: Callable[[W, Received[D], datetime], None],
-        ) -> Callable[[W, Received[D], datetime], None]:
-            if model in self._handlers:
-                raise ValueError(f"{model.__name__} has a handler already")
-            self._handlers[model] = handler
-            return handler
-
-        return register
-
-    @property
-    def topics(self) -> list[Topic]:
-        """Topics that hold an event the projection rests on, in a fixed order."""
-        return sorted({by_model(model).topic for model in self._handlers})
-
-    def handles(self, data: EventData) -> bool:
-        """True if the projection rests on this event."""
-        return type(data) in self._handlers
 
     async def rebuild(self, connection: Connection, events: Sequence[Told], done: list[W]) -> Counter[str]:
         """Learn events again, in order, in the caller's transaction; returns how many rows of each table were wrong.

@@ -14,38 +14,17 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import takewhile
-from typing import Any, Generic, TypeVar
+from typing import Any
 from uuid import UUID, uuid5
 
 from shared.contracts.envelope import Envelope
 from shared.contracts.fields import EventData
-from shared.contracts.registry import Topic, by_model
+from shared.contracts.registry import by_model
 from shared.messaging import event_ids
+from shared.messaging.handlers import Handlers, Received, W
 from shared.messaging.outbox import NewEvent
 from shared.observability import tracing
 from shared.persistence.pool import Connection
-
-D = TypeVar("D", bound=EventData, covariant=True)
-W = TypeVar("W")
-
-
-# Made for every event there is, and making a frozen dataclass takes three times as long.
-@dataclass(slots=True)
-class Received(Generic[D]):
-    """An event as a handler sees it. Never changed."""
-
-    envelope: Envelope
-    data: D
-
-    @property
-    def id(self) -> UUID:
-        """Id of the event."""
-        return self.envelope.id
-
-    @property
-    def actor(self) -> str:
-        """How the history names this event as the cause of a change."""
-        return f"event:{self.envelope.id}"
 
 
 @dataclass(slots=True)
@@ -85,7 +64,7 @@ class Reacting:
         return takewhile(lambda event: event.causation_id == self.cause.id, reversed(self.events))
 
 
-class Reactions(Generic[W]):
+class Reactions(Handlers[W, Reacting]):
     """The events a service reacts to, and how it loads and saves what the reactions work on."""
 
     def __init__(
@@ -94,38 +73,9 @@ class Reactions(Generic[W]):
         load: Callable[[Connection, Sequence[Received[EventData]]], Awaitable[W]],
         save: Callable[[Connection, W], Awaitable[None]],
     ) -> None:
+        super().__init__()
         self._load = load
         self._save = save
-        self._handlers: dict[type[EventData], Callable[[W, Received[Any], Reacting], None]] = {}
-
-    def on(
-        self, model: type[D]
-    ) -> Callable[[Callable[[W, Received[D], Reacting], None]], Callable[[W, Received[D], Reacting], None]]:
-        """Register the handler of one event type. Raises ValueError if it has one already."""
-
-        def register(
-            handler: Callable[[W, Received[D], Reacting], None],
-        ) -> Callable[[W, Received[D], Reacting], None]:
-            if model in self._handlers:
-                raise ValueError(f"{model.__name__} has a handler already")
-            self._handlers[model] = handler
-            return handler
-
-        return register
-
-    @property
-    def topics(self) -> list[Topic]:
-        """Topics that hold an event this service reacts to, in a fixed order."""
-        return sorted({by_model(model).topic for model in self._handlers})
-
-    @property
-    def event_types(self) -> list[str]:
-        """CloudEvents types this service reacts to."""
-        return sorted(by_model(model).type for model in self._handlers)
-
-    def handles(self, data: EventData | None) -> bool:
-        """True if there is a handler for this event."""
-        return type(data) in self._handlers
 
     async def apply(
         self, connection: Connection, events: Sequence[tuple[Envelope, EventData]], now: datetime, source: str

@@ -12,8 +12,9 @@ from datetime import timedelta
 from shared.contracts.concerns import ConcernClosed
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.consumer import Consumer
+from shared.messaging.handlers import Received
 from shared.messaging.parking import RetryPolicy
-from shared.messaging.reactions import Reacting, Reactions, Received
+from shared.messaging.reactions import Reacting, Reactions
 from shared.persistence.pool import open_pool
 from tests.integration.messaging.delivery import Workspace, load, save
 

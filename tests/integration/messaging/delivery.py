@@ -28,8 +28,9 @@ from shared.contracts.registry import PARTITIONS, Topic
 from shared.messaging import parking, topics
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.consumer import Consumer
+from shared.messaging.handlers import Received
 from shared.messaging.parking import ParkedStream, RetryPolicy
-from shared.messaging.reactions import AnyReactions, Reacting, Reactions, Received
+from shared.messaging.reactions import AnyReactions, Reacting, Reactions
 from shared.messaging.records import Record
 from shared.messaging.relay import Relay
 from shared.messaging.unit_of_work import unit_of_work

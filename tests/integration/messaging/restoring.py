@@ -13,8 +13,9 @@ from shared.contracts.fields import Category, EventData, Origin, VisitKind
 from shared.contracts.visits import VisitRequired
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.consumer import Consumer
+from shared.messaging.handlers import Received
 from shared.messaging.operator_actions import Operator
-from shared.messaging.reactions import Reacting, Reactions, Received
+from shared.messaging.reactions import Reacting, Reactions
 from shared.persistence import migrations
 from shared.persistence.pool import Connection, Pool, open_pool
 from tests.fixtures.infrastructure import PostgresServer

@@ -14,8 +14,9 @@ import pytest
 from shared.contracts.concerns import ConcernClosed
 from shared.messaging import attempts, dead_letters
 from shared.messaging.broker import KafkaSettings
+from shared.messaging.handlers import Received
 from shared.messaging.offsets import Partition
-from shared.messaging.reactions import AnyReactions, Reacting, Reactions, Received
+from shared.messaging.reactions import AnyReactions, Reacting, Reactions
 from shared.messaging.records import Record
 from shared.persistence.pool import Connection, Pool
 from tests.integration.messaging.deadly_service import ENDED, POLICY

@@ -17,9 +17,10 @@ import shared.messaging
 from deploy.local.postgres import PostgresServer
 from shared.contracts.concerns import ConcernClosed
 from shared.messaging import dead_letters, parking
+from shared.messaging.handlers import Received
 from shared.messaging.inbox import Inbox
 from shared.messaging.parking import RetryPolicy
-from shared.messaging.reactions import AnyReactions, Reacting, Reactions, Received
+from shared.messaging.reactions import AnyReactions, Reacting, Reactions
 from shared.messaging.records import Record
 from shared.persistence import migrations
 from shared.persistence.pool import Pool, open_pool
