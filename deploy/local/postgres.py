@@ -34,6 +34,16 @@ ROOT_CACHE = Path("/var/cache/quality-cycle")
 
 READY_TIMEOUT = 30.0
 
+#: By how much data there may be; docker-compose.yml has the same.
+SIZING = (
+    # What a million concerns keep touching lies here whole. Memory is taken as it fills.
+    "shared_buffers=1GB",
+    # After each checkpoint the first change of a page writes all of it to the log, and changes lie anywhere. So there
+    # are few: it takes half of this size, or this time. What was written since is done again after a crash.
+    "max_wal_size=2GB",
+    "checkpoint_timeout=15min",
+)
+
 #: For tests: a crash of the machine may lose all, a crash of the server process nothing.
 _NOT_DURABLE = (
     "fsync=off",
@@ -134,6 +144,7 @@ def prepare(
         "max_connections=200",
         "log_min_messages=warning",
         "log_line_prefix=%m [%p] %u@%d ",
+        *SIZING,
         *(() if durable else _NOT_DURABLE),
     ]
     argv = [str(programs / "postgres"), "-D", str(folder)]

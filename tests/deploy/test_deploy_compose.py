@@ -32,7 +32,7 @@ from deployment import (
 )
 from fastapi.routing import APIRoute
 
-from deploy.local import java
+from deploy.local import java, postgres
 from deploy.local.ports import DEFAULT_BASE, Ports
 from deploy.local.stack import SERVICE_GRACE, SERVICES
 from shared.contracts.registry import Topic
@@ -101,6 +101,12 @@ def test_the_clients_use_a_listener_that_the_broker_advertises(variables: dict[s
     # From outside, the published port has to be the one advertised.
     assert advertised["HOST"] == f"127.0.0.1:{OWN_PORTS.kafka(0)}"
     assert listening["HOST"] == f":{OWN_PORTS.kafka(0)}"
+
+
+def test_postgresql_has_the_settings_of_the_local_runtime() -> None:
+    program, *options = services()["postgres"]["command"]
+    assert program == "postgres"
+    assert options == [word for setting in postgres.SIZING for word in ("-c", setting)]
 
 
 def test_notify_sends_to_the_mail_catcher(variables: dict[str, str]) -> None:

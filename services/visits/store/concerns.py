@@ -110,7 +110,15 @@ async def _save(connection: Connection, changed: Collection[Concern], providers:
     await connection.execute(
         """
         with named as (
-            insert into providers (ods_code, name, kind) select * from unnest($9::text[], $10::text[], $11::text[])
+            insert into providers (ods_code, name, kind)
+            select w.* from unnest($9::text[], $10::text[], $11::text[]) as w (ods_code, name, kind)
+            -- One that is known as it is named: to meet it as a conflict would lock it, and write to its page. Lateral
+            -- with a limit, whatever the planner believes: one look into the index a provider.
+            left join lateral (
+                select true as is_there from providers p
+                where p.ods_code = w.ods_code and p.name = w.name and p.kind = w.kind limit 1
+            ) known on true
+            where known.is_there is null
             on conflict (ods_code) do update set name = excluded.name, kind = excluded.kind
             where (providers.name, providers.kind) is distinct from (excluded.name, excluded.kind)
         )

@@ -3,6 +3,8 @@
 import uuid
 from pathlib import Path
 
+import pytest
+
 import shared.messaging
 from shared.persistence import migrations
 from shared.persistence.pool import open_pool
@@ -30,3 +32,37 @@ async def test_rows_that_an_earlier_release_had_not_sent_are_still_to_be_sent(da
         unsent = await connection.fetch("select sequence from outbox join outbox_unsent using (position) order by 1")
         assert [row["sequence"] for row in unsent] == [2, 4]
     await pool.close()
+
+
+FILL_POSITIONS = """
+    insert into positions (topic, source, key, last_sequence, last_event_id)
+    select 'topic', '/a/b', n::text, 1, gen_random_uuid() from generate_series(1, 5000) as n"""
+MOVE_POSITIONS = "update positions set last_event_id = gen_random_uuid(), updated_at = now() where right(key, 1) = '7'"
+
+FILL_COUNTERS = """
+    insert into outbox_counters (topic, key, last_sequence)
+    select 'topic', n::text, 1 from generate_series(1, 5000) as n"""
+MOVE_COUNTERS = "update outbox_counters set last_sequence = last_sequence + 1 where right(key, 1) = '7'"
+
+
+@pytest.mark.parametrize(
+    ("table", "fill", "move"),
+    [("positions", FILL_POSITIONS, MOVE_POSITIONS), ("outbox_counters", FILL_COUNTERS, MOVE_COUNTERS)],
+    ids=["positions", "counters"],
+)
+async def test_what_every_event_moves_stays_in_its_page_however_full_the_table_is(
+    database: str, table: str, fill: str, move: str
+) -> None:
+    pool = await open_pool(database, name="test")
+    async with pool.acquire() as connection:
+        await migrations.migrate(connection, "messaging", FOLDER)
+        await connection.execute(fill)
+        async with connection.transaction():
+            # One row of ten: of a large table, few of a page are moved at once.
+            await connection.execute(move)
+            moved = await connection.fetchrow(
+                "select n_tup_upd, n_tup_hot_upd from pg_stat_xact_user_tables where relname = $1", table
+            )
+    await pool.close()
+    assert moved is not None
+    assert (moved["n_tup_upd"], moved["n_tup_hot_upd"]) == (500, 500), "the others write to an index, too"
