@@ -96,6 +96,8 @@ _DUE = """
 
 async def queue(connection: Connection, new: Sequence[NewDelivery]) -> None:
     """Queue e-mails, in this order, to be sent at once."""
+    if not new:
+        return
     await connection.execute(
         """
         insert into deliveries (id, event_id, stakeholder_id, template, created_at)
