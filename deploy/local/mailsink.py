@@ -75,7 +75,8 @@ class Mailbox:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
-        self._messages = {one.id: one for one in map(_read, sorted(folder.glob("*.eml")))}
+        #: By id; what was not asked for yet is not read: that takes longer than to keep it.
+        self._messages: dict[str, Received | None] = dict.fromkeys(file.stem for file in sorted(folder.glob("*.eml")))
 
     def add(self, sender: str, recipients: list[str], content: bytes) -> None:
         """Keep a message; once this returns it is on record."""
@@ -87,14 +88,17 @@ class Mailbox:
         unfinished = file.with_suffix(".part")
         unfinished.write_bytes(f"{envelope}X-Received-At: {received_at}\r\n".encode() + content)
         unfinished.rename(file)
-        message = _read(file)
         with self._lock:
-            self._messages[message.id] = message
+            self._messages[message_id] = None
 
     def all(self) -> list[Received]:
         """Every message, oldest first."""
         with self._lock:
-            return list(self._messages.values())
+            unread = [one for one, message in self._messages.items() if message is None]
+        read = {one: _read(self._folder / f"{one}.eml") for one in unread}
+        with self._lock:
+            self._messages |= read
+            return [message for message in self._messages.values() if message is not None]
 
     def raw(self, message_id: str) -> bytes | None:
         """The message as it is kept; None if there is none of that id."""

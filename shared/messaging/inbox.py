@@ -127,7 +127,8 @@ class Inbox:
             if attempted:
                 await attempts.forget(connection, attempted)
             await outbox.save(connection, self._source, emitted)
-        wake.up(self._source)
+        if emitted:
+            wake.up(self._source)
         result.next_offsets = stored | {partition: record.offset + 1 for partition, record in last_records.items()}
         return result
 
@@ -172,7 +173,8 @@ class Inbox:
             if stream not in plan.parked:
                 await parking.unpark(connection, stream)
             await outbox.save(connection, self._source, emitted)
-        wake.up(self._source)
+        if emitted:
+            wake.up(self._source)
         return result
 
     async def _carry_out(

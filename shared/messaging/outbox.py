@@ -13,6 +13,7 @@ from shared.contracts.registry import MAX_VALUE_BYTES, EventSpec, by_model
 from shared.messaging import wake
 from shared.persistence.failures import PassingFailure
 from shared.persistence.pool import Connection
+from shared.persistence.statements import FEW, planned_once
 
 #: Channel on which a relay hears that there is something to send. Only a hint: it also polls.
 WAKE_CHANNEL = "outbox"
@@ -60,6 +61,42 @@ class NewEvent:
         return str(getattr(self.data, self.spec.subject_field))
 
 
+_SAVE = """
+    with incoming as materialized (
+        select i.* from unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[],
+                               $8::uuid[], $9::uuid[], $10::text[], $11::text[])
+            with ordinality as i (event_id, type, subject, topic, key, time, correlation_id, causation_id,
+                                  traceparent, data, place)
+        -- Lateral with a limit: whatever the planner believes of the table, one look into the index an event.
+        left join lateral (
+            select true as is_there from outbox o where o.event_id = i.event_id limit 1
+        ) known on i.causation_id is not null
+        where known.is_there is null and not exists (select from outbox_fence)
+    ),
+    counters as (
+        insert into outbox_counters as c (topic, key, last_sequence)
+        select topic, key, count(*) from incoming group by topic, key order by topic, key
+        on conflict (topic, key) do update set last_sequence = c.last_sequence + excluded.last_sequence
+        returning topic, key, last_sequence
+    ),
+    numbered as (
+        select i.*, c.last_sequence - count(*) over whole + row_number() over within as sequence
+        from incoming i join counters c using (topic, key)
+        window whole as (partition by topic, key), within as (partition by topic, key order by place)
+    ),
+    saved as (
+        insert into outbox (event_id, type, source, subject, topic, key, sequence, time, correlation_id,
+                            causation_id, traceparent, data)
+        select event_id, type, $1, subject, topic, key, sequence, time, correlation_id, causation_id,
+               traceparent, data
+        from numbered order by place
+        returning position
+    )
+    insert into outbox_unsent select position from saved"""
+
+_SAVE_FEW = planned_once(_SAVE)
+
+
 async def save(connection: Connection, source: str, events: Sequence[NewEvent]) -> None:
     """Save events in the caller's transaction, in this order, in one statement.
 
@@ -73,38 +110,7 @@ async def save(connection: Connection, source: str, events: Sequence[NewEvent]) 
         return
     values = [_value(event) for event in events]
     answer = await connection.execute(
-        """
-        with incoming as materialized (
-            select i.* from unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[],
-                                   $8::uuid[], $9::uuid[], $10::text[], $11::text[])
-                with ordinality as i (event_id, type, subject, topic, key, time, correlation_id, causation_id,
-                                      traceparent, data, place)
-            -- Lateral with a limit: whatever the planner believes of the table, one look into the index an event.
-            left join lateral (
-                select true as is_there from outbox o where o.event_id = i.event_id limit 1
-            ) known on i.causation_id is not null
-            where known.is_there is null and not exists (select from outbox_fence)
-        ),
-        counters as (
-            insert into outbox_counters as c (topic, key, last_sequence)
-            select topic, key, count(*) from incoming group by topic, key order by topic, key
-            on conflict (topic, key) do update set last_sequence = c.last_sequence + excluded.last_sequence
-            returning topic, key, last_sequence
-        ),
-        numbered as (
-            select i.*, c.last_sequence - count(*) over whole + row_number() over within as sequence
-            from incoming i join counters c using (topic, key)
-            window whole as (partition by topic, key), within as (partition by topic, key order by place)
-        ),
-        saved as (
-            insert into outbox (event_id, type, source, subject, topic, key, sequence, time, correlation_id,
-                                causation_id, traceparent, data)
-            select event_id, type, $1, subject, topic, key, sequence, time, correlation_id, causation_id,
-                   traceparent, data
-            from numbered order by place
-            returning position
-        )
-        insert into outbox_unsent select position from saved""",
+        _SAVE_FEW if len(events) <= FEW else _SAVE,
         source,
         [event.id for event in events],
         [event.spec.type for event in events],

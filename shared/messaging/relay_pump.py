@@ -179,10 +179,10 @@ class Pump:
         Returns True if there was such a row: its key was stopped.
         """
         lots, unfit = await self._lots(producer, rows)
-        for lot in lots:
-            promise = await self._hand_over(producer, lot)
-            sending.lots.append(lot)
-            sending.promises.append(promise)
+        for round_ in _rounds(lots):
+            for lot, promise in zip(round_, await self._hand_over(producer, round_), strict=True):
+                sending.lots.append(lot)
+                sending.promises.append(promise)
         for row, error in unfit:
             await self._stop_key(row, error)
         return bool(unfit)
@@ -223,9 +223,10 @@ class Pump:
             lot.rows.append(row)
         return lots, list(unfit.values())
 
-    async def _hand_over(self, producer: AIOKafkaProducer, lot: Lot) -> "Future[RecordMetadata]":
-        topic, number = lot.partition
-        return await self._session.meanwhile(producer.send_batch(lot.builder, topic, partition=number))
+    async def _hand_over(self, producer: AIOKafkaProducer, lots: Sequence[Lot]) -> "list[Future[RecordMetadata]]":
+        """Hand over lots of different partitions at once, so that they go to the broker in one request."""
+        handing_over = (producer.send_batch(lot.builder, lot.partition[0], partition=lot.partition[1]) for lot in lots)
+        return await self._session.meanwhile(asyncio.gather(*handing_over))
 
     async def _settle(self, sending: _Sending, failed: dict[Partition, tuple[Lot, BaseException]]) -> None:
         """Wait for the broker's answers and mark what it has, but nothing that follows a failed lot."""
@@ -247,8 +248,7 @@ class Pump:
         """
         for row in lot.rows:
             lots, _ = await self._lots(producer, [row])
-            promise = await self._hand_over(producer, lots[0])
-            (answer,) = await self._answers([promise])
+            (answer,) = await self._answers(await self._hand_over(producer, lots))
             if isinstance(answer, _REFUSED):
                 await self._stop_key(row, answer)
                 return
@@ -281,6 +281,19 @@ class Pump:
         self._loop.works()
         for event_type, count in Counter(row["type"] for row in rows).items():
             metrics.EVENTS_SENT.labels(event_type).inc(count)
+
+
+def _rounds(lots: Sequence[Lot]) -> list[list[Lot]]:
+    """Lots in rounds, the first of each partition, then the second, and so on: none overtakes one of its partition."""
+    rounds: list[list[Lot]] = []
+    handed_over: Counter[Partition] = Counter()
+    for lot in lots:
+        number = handed_over[lot.partition]
+        handed_over[lot.partition] += 1
+        if number == len(rounds):
+            rounds.append([])
+        rounds[number].append(lot)
+    return rounds
 
 
 def _refused(failed: dict[Partition, tuple[Lot, BaseException]]) -> list[Lot]:

@@ -40,13 +40,13 @@ async def of_years(
         [provider for provider, _ in providers_and_years],
         [year for _, year in providers_and_years],
     )
-    return {(row["provider_ods_code"], row["financial_year"]): _agreement(row) for row in rows}
+    return {(row["provider_ods_code"], row["financial_year"]): agreement_of(row) for row in rows}
 
 
 async def of_ids(connection: Connection, ids: Collection[UUID]) -> dict[UUID, Agreement]:
     """The agreements with these ids."""
     rows = await connection.fetch("select * from agreements_with_lines where id = any($1::uuid[])", list(ids))
-    return {row["id"]: _agreement(row) for row in rows}
+    return {row["id"]: agreement_of(row) for row in rows}
 
 
 async def get(connection: Connection, agreement_id: UUID) -> Agreement | None:
@@ -75,7 +75,7 @@ async def page(
         year,
         limit,
     )
-    return [(row["position"], _agreement(row)) for row in rows]
+    return [(row["position"], agreement_of(row)) for row in rows]
 
 
 async def add(connection: Connection, agreement: Agreement) -> Agreement:
@@ -106,7 +106,8 @@ async def raise_version(connection: Connection, agreement: Agreement) -> None:
     await connection.execute("update agreements set version = $2 + 1 where id = $1", agreement.id, agreement.version)
 
 
-def _agreement(row: Any) -> Agreement:
+def agreement_of(row: Any) -> Agreement:
+    """An agreement, from a row of agreements_with_lines."""
     return Agreement(
         id=row["id"],
         provider=ProviderRef(ods_code=row["provider_ods_code"], name=row["provider_name"], kind=row["provider_kind"]),

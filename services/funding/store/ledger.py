@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import cast
+from typing import Any, cast
 from uuid import UUID
 
 from services.funding.domain.ledger import ACCOUNT_OF_LEVER, AccountKind, Transaction, TransactionKind
@@ -84,31 +84,34 @@ async def post(connection: Connection, transaction: Transaction, *, by: str, at:
     )
 
 
+#: How an agreement ``a`` stands: columns that ``standing_of`` reads.
+STANDING = """
+    cross join lateral (
+        select sum(amount_pence)::bigint as committed_pence from agreement_lines where agreement_id = a.id
+    ) committed
+    cross join lateral (
+        select array_agg(kind) as kinds, array_agg(balance_pence) as balances
+        from ledger_balances where agreement_id = a.id
+    ) balanced"""
+
+
 async def standings(connection: Connection, agreement_ids: Collection[UUID]) -> dict[UUID, Standing]:
     """How agreements stand, by the balances of their accounts."""
     rows = await connection.fetch(
-        """
-        select a.id as agreement_id, l.committed_pence, b.kinds, b.balances
-        from agreements a
-        cross join lateral (
-            select sum(amount_pence)::bigint as committed_pence from agreement_lines where agreement_id = a.id
-        ) l
-        cross join lateral (
-            select array_agg(kind) as kinds, array_agg(balance_pence) as balances
-            from ledger_balances where agreement_id = a.id
-        ) b
-        where a.id = any($1::uuid[])""",
+        f"select a.id, committed_pence, kinds, balances from agreements a {STANDING} where a.id = any($1::uuid[])",  # noqa: S608 a constant of ours
         list(agreement_ids),
     )
-    found: dict[UUID, Standing] = {}
-    for row in rows:
-        balances: dict[str, int] = dict(zip(row["kinds"], row["balances"], strict=True))
-        found[row["agreement_id"]] = Standing(
-            committed_pence=row["committed_pence"],
-            remaining_pence=balances.pop(AccountKind.COMMITTED.value),
-            by_lever={_LEVER_OF_ACCOUNT[kind]: -balance for kind, balance in balances.items()},
-        )
-    return found
+    return {row["id"]: standing_of(row) for row in rows}
+
+
+def standing_of(row: Any) -> Standing:
+    """How an agreement stands, from the columns that STANDING adds."""
+    balances: dict[str, int] = dict(zip(row["kinds"], row["balances"], strict=True))
+    return Standing(
+        committed_pence=row["committed_pence"],
+        remaining_pence=balances.pop(AccountKind.COMMITTED.value),
+        by_lever={_LEVER_OF_ACCOUNT[kind]: -balance for kind, balance in balances.items()},
+    )
 
 
 async def accounts(

@@ -1,5 +1,6 @@
 """What of an event leaves the office's own services: fields declared public or partner, and no others."""
 
+from functools import cache
 from typing import cast
 
 from pydantic import BaseModel, JsonValue
@@ -18,12 +19,18 @@ def for_partners(data: EventData) -> JsonObject:
 
 
 def _shown(model: BaseModel, dumped: JsonObject) -> JsonObject:
-    shown: JsonObject = {}
-    for name, field in type(model).model_fields.items():
-        classification = classification_of(field)
-        if classification is not None and classification.rank <= Classification.PARTNER.rank:
-            shown[name] = _value(getattr(model, name), dumped[name])
-    return shown
+    return {name: _value(getattr(model, name), dumped[name]) for name in _fields_shown(type(model))}
+
+
+@cache
+def _fields_shown(model: type[BaseModel]) -> tuple[str, ...]:
+    """The fields of a model that partners may see. Looked up once: there is an entry of the feed for every event."""
+    classifications = {name: classification_of(field) for name, field in model.model_fields.items()}
+    return tuple(
+        name
+        for name, classification in classifications.items()
+        if classification is not None and classification.rank <= Classification.PARTNER.rank
+    )
 
 
 def _value(value: object, dumped: JsonValue) -> JsonValue:

@@ -19,12 +19,13 @@ async def load(connection: Connection, concerns: Collection[UUID]) -> Categories
 async def save(connection: Connection, categories: Mapping[UUID, Category | None]) -> None:
     """Keep categories; a concern without one is forgotten."""
     known = {concern: category for concern, category in categories.items() if category is not None}
-    await connection.execute(
-        """
-        insert into concern_categories (concern_id, category) select * from unnest($1::uuid[], $2::int[])
-        on conflict (concern_id) do update set category = excluded.category""",
-        list(known),
-        [int(category) for category in known.values()],
-    )
+    if known:
+        await connection.execute(
+            """
+            insert into concern_categories (concern_id, category) select * from unnest($1::uuid[], $2::int[])
+            on conflict (concern_id) do update set category = excluded.category""",
+            list(known),
+            [int(category) for category in known.values()],
+        )
     if forgotten := [concern for concern, category in categories.items() if category is None]:
         await connection.execute("delete from concern_categories where concern_id = any($1)", forgotten)

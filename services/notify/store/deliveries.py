@@ -86,16 +86,22 @@ _SELECT = """
            d.finished_at, d.version
     from deliveries d join feed f using (event_id) join stakeholders s on s.id = d.stakeholder_id"""
 
-#: Due: its time has come, or the process that was sending it is silent for too long. An inactive stakeholder's wait.
-#: None is while the service may not emit: it could not tell of it, and its database may have forgotten what was sent.
-_DUE = """
+#: An inactive stakeholder's wait. All do while the service may not emit: it could not tell of them, and its database
+#: may have forgotten what was sent.
+_MAY_BE_SENT = """
     from deliveries d join stakeholders s on s.id = d.stakeholder_id
-    where not exists (select from outbox_fence) and s.active and (d.state = 'queued' and d.next_attempt_at <= now()
-                        or d.state = 'sending' and d.claimed_until <= now())"""
+    where s.active and not exists (select from outbox_fence)"""
+
+#: Due: its time has come, or the process that was sending it is silent for too long. Asked for one by one, because each
+#: has an index of its own, in which only what waits is, and in this order.
+_QUEUED = f"{_MAY_BE_SENT} and d.state = 'queued' and d.next_attempt_at <= now()"
+_SILENT = f"{_MAY_BE_SENT} and d.state = 'sending' and d.claimed_until <= now()"
 
 
 async def queue(connection: Connection, new: Sequence[NewDelivery]) -> None:
     """Queue e-mails, in this order, to be sent at once."""
+    if not new:
+        return
     await connection.execute(
         """
         insert into deliveries (id, event_id, stakeholder_id, template, created_at)
@@ -184,7 +190,7 @@ def _delivery(row: asyncpg.Record) -> Delivery:
 
 async def is_any_due(connection: Connection) -> bool:
     """True if there is a delivery to be sent now."""
-    return await connection.fetchval(f"select exists (select 1 {_DUE})")
+    return await connection.fetchval(f"select exists (select {_QUEUED}) or exists (select {_SILENT})")
 
 
 async def take_back(connection: Connection, claimant: str) -> None:
@@ -198,14 +204,20 @@ async def take_back(connection: Connection, claimant: str) -> None:
 
 
 async def claim(connection: Connection, claimant: str, lease_s: float) -> Claimed | None:
-    """Claim the delivery that is due longest, for so many seconds; None if none is due. Counts as an attempt."""
+    """Claim the delivery that is due longest, for so many seconds; None if none is due. Counts as an attempt.
+
+    What another process has let lie comes first: it was due before.
+    """
     row = await connection.fetchrow(
         f"""
         with claimed as (
             update deliveries
             set state = 'sending', claimed_by = $1, claimed_until = now() + make_interval(secs => $2),
                 attempts = attempts + 1
-            where id = (select d.id {_DUE} order by d.next_attempt_at, d.position limit 1 for update of d skip locked)
+            where id = coalesce(
+                (select d.id {_SILENT} order by d.claimed_until limit 1 for update of d skip locked),
+                (select d.id {_QUEUED} order by d.next_attempt_at, d.position limit 1 for update of d skip locked)
+            )
             returning *
         )
         select c.id, c.template, c.attempts, c.version, c.claimed_by, c.stakeholder_id, s.kind as stakeholder_kind,

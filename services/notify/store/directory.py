@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
 from typing import cast
 from uuid import UUID
 
@@ -106,9 +108,20 @@ async def ids_of(connection: Connection, references: Sequence[str]) -> dict[str,
 
 async def subscribers(connection: Connection) -> list[Stakeholder]:
     """All active stakeholders, without their addresses, in the order of their making."""
-    rows = await connection.fetch("select * from stakeholders where active order by id")
-    subscriptions = await _subscriptions(connection, [row["id"] for row in rows])
-    return [_stakeholder(row, subscriptions) for row in rows]
+    rows = await connection.fetch(
+        """
+        select s.*, i.event_types, i.provider_code as only_provider, i.minimum_category
+        from stakeholders s left join subscriptions i on i.stakeholder_id = s.id
+        where s.active order by s.id, i.place"""
+    )
+    found: list[Stakeholder] = []
+    for _, of_one in groupby(rows, key=itemgetter("id")):
+        lines = list(of_one)
+        subscriptions = [
+            _subscription(line, line["only_provider"]) for line in lines if line["event_types"] is not None
+        ]
+        found.append(_stakeholder(lines[0], {lines[0]["id"]: subscriptions}))
+    return found
 
 
 async def _rows(connection: Connection, *, ids: Sequence[UUID]) -> list[asyncpg.Record]:
@@ -134,14 +147,14 @@ async def _subscriptions(connection: Connection, ids: Sequence[UUID]) -> dict[UU
     )
     found: dict[UUID, list[Subscription]] = {}
     for row in rows:
-        found.setdefault(row["stakeholder_id"], []).append(
-            Subscription(
-                event_types=row["event_types"],
-                provider_code=row["provider_code"],
-                minimum_category=row["minimum_category"],
-            )
-        )
+        found.setdefault(row["stakeholder_id"], []).append(_subscription(row, row["provider_code"]))
     return found
+
+
+def _subscription(row: asyncpg.Record, provider_code: str | None) -> Subscription:
+    return Subscription(
+        event_types=row["event_types"], provider_code=provider_code, minimum_category=row["minimum_category"]
+    )
 
 
 def _stakeholder(row: asyncpg.Record, subscriptions: dict[UUID, list[Subscription]]) -> Stakeholder:

@@ -7,14 +7,18 @@ from datetime import UTC, datetime
 import asyncpg
 import pytest
 
+from shared.contracts.concerns import ConcernClosed
+from shared.contracts.registry import Topic
 from shared.messaging import outbox, wake
 from shared.messaging.event_ids import derived
+from shared.messaging.inbox import Inbox
 from shared.messaging.outbox import EmissionRefused, NewEvent
+from shared.messaging.reactions import Reacting, Reactions, Received
 from shared.messaging.unit_of_work import unit_of_work
 from shared.persistence.failures import is_passing
 from shared.persistence.pool import Pool
-from tests.integration.messaging.delivery import a_key, a_source, emit
-from tests.unit.messaging.crafted import CLOSED, SOURCE, closed_event
+from tests.integration.messaging.delivery import Workspace, a_key, a_source, emit, load, save
+from tests.unit.messaging.crafted import CLOSED, SOURCE, closed_event, record
 
 TRACE = "00-" + "1" * 32 + "-" + "2" * 16 + "-01"
 
@@ -32,7 +36,7 @@ def reaction_to(cause: uuid.UUID, key: str, index: int) -> NewEvent:
     )
 
 
-async def save(pool: Pool, *events: NewEvent) -> None:
+async def save_all(pool: Pool, *events: NewEvent) -> None:
     async with pool.acquire() as connection, connection.transaction():
         await outbox.save(connection, SOURCE, events)
 
@@ -45,10 +49,10 @@ async def numbers(pool: Pool) -> list[tuple[str, int, uuid.UUID]]:
 async def test_an_event_that_a_repeated_reaction_emits_again_is_left_out_and_takes_no_number(pool: Pool) -> None:
     one, other, cause, next_cause = a_key(), a_key(), uuid.uuid4(), uuid.uuid4()
     first = [reaction_to(cause, one, 0), reaction_to(cause, other, 1)]
-    await save(pool, *first)
+    await save_all(pool, *first)
     between = reaction_to(cause, one, 2)
     follows = reaction_to(next_cause, one, 0)
-    await save(pool, first[0], between, first[1], follows)
+    await save_all(pool, first[0], between, first[1], follows)
     assert await numbers(pool) == [
         (one, 1, first[0].id),
         (other, 1, first[1].id),
@@ -70,7 +74,7 @@ async def test_nothing_is_emitted_while_the_service_may_not(pool: Pool) -> None:
             work.emit(closed_event(key), key=key, correlation_id=uuid.uuid4())
     assert is_passing(refused.value), "a consumer must wait for the operator, and park nothing"
     with pytest.raises(EmissionRefused):
-        await save(pool, reaction_to(uuid.uuid4(), key, 0))
+        await save_all(pool, reaction_to(uuid.uuid4(), key, 0))
     assert await pool.fetchval("select count(*) from effects") == 0
     assert await pool.fetchval("select last_sequence from outbox_counters where key = $1", key) == 1
     await pool.execute("delete from outbox_fence")
@@ -107,3 +111,21 @@ async def test_a_relay_of_this_process_is_woken_after_the_commit_and_nobody_is_n
         assert heard == [1], "a relay in another process hears of it from the database"
     finally:
         await listener.close()
+
+
+async def test_a_relay_is_not_woken_for_a_batch_that_brings_nothing_about(pool: Pool) -> None:
+    source, woken, key = a_source(), asyncio.Event(), a_key()
+    reactions = Reactions(load=load, save=save)
+
+    @reactions.on(ConcernClosed)
+    def closed(work: Workspace, event: Received[ConcernClosed], reacting: Reacting) -> None:
+        if event.envelope.sequence == 2:
+            reacting.emit(closed_event(key))
+
+    await pool.execute("insert into consumer_offsets values ($1, 0, 'test', 0)", Topic.CONCERNS.value)
+    inbox = Inbox(pool, source, reactions)
+    with wake.listening(source, woken):
+        await inbox.apply([record(1, key=key, offset=0)], datetime.now(UTC), {})
+        assert not woken.is_set()
+        await inbox.apply([record(2, key=key, offset=1)], datetime.now(UTC), {})
+        assert woken.is_set()

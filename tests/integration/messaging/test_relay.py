@@ -6,8 +6,11 @@ import uuid
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from aiokafka import TopicPartition
+from aiokafka.partitioner import DefaultPartitioner
+from aiokafka.producer.sender import Sender
 
-from shared.contracts.registry import MAX_VALUE_BYTES, Topic
+from shared.contracts.registry import MAX_VALUE_BYTES, PARTITIONS, Topic
 from shared.messaging import dead_letter_topic, dead_letters, outbox, status
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.outbox import EventTooLarge, InvalidKey
@@ -166,6 +169,29 @@ async def test_what_is_in_flight_is_not_sent_again(pool: Pool, database: str, se
             await all_sent(pool)
         found = await read_numbers(reader, keys)
     assert found == {key: list(range(1, 301)) for key in keys}
+
+
+async def test_what_is_read_together_goes_to_the_broker_in_one_request(
+    pool: Pool, database: str, settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = [a_key() for _ in range(8)]
+    for key in keys:
+        await emit(pool, key, 2)
+    requests: list[int] = []
+    usual = Sender._send_produce_req  # pyright: ignore[reportPrivateUsage] there is nothing public that counts them
+
+    async def counting(self: Sender, node_id: int, batches: dict[TopicPartition, object]) -> None:
+        requests.append(len(batches))
+        await usual(self, node_id, batches)
+
+    monkeypatch.setattr(Sender, "_send_produce_req", counting)
+    async with reading(settings.bootstrap) as reader:
+        async with relaying(database, settings):
+            await all_sent(pool)
+        found = await read_numbers(reader, keys)
+    every = list(range(PARTITIONS))
+    assert requests == [len({DefaultPartitioner()(key.encode(), every, every) for key in keys})]
+    assert found == {key: [1, 2] for key in keys}
 
 
 async def test_stopping_sends_what_is_saved(pool: Pool, database: str, settings: KafkaSettings) -> None:

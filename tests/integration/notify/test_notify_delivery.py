@@ -210,6 +210,22 @@ async def test_a_claim_whose_lease_ended_is_taken_over_and_its_first_owner_chang
     assert len(mail_server.mails) == 1
 
 
+async def test_what_is_claimed_next_is_found_without_reading_what_was_sent_or_waits_behind_it(
+    notify: ServiceUnderTest,
+) -> None:
+    await add(notify, ADDRESS)
+    for _ in range(100):
+        await notify.receive(event(ConcernRated), key=KEY)
+    async with notify.pool.acquire() as connection, connection.transaction():
+        await connection.execute("update deliveries set state = 'sent', finished_at = now() where position <= 50")
+        claims = [await table.claim(connection, "a replica", 30) for _ in range(20)]
+        assert all(claims)
+        read = await connection.fetchval(
+            "select seq_tup_read + idx_tup_fetch from pg_stat_xact_user_tables where relname = 'deliveries'"
+        )
+    assert read < 200, "the update above read a hundred, and each claim reads its own"
+
+
 async def test_a_restarted_process_takes_its_own_claims_back_at_once_and_leaves_those_of_others(
     notify: ServiceUnderTest, sending: Sending
 ) -> None:

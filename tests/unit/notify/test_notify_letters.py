@@ -5,7 +5,7 @@ import email.policy
 import json
 import re
 from datetime import UTC, datetime
-from email.message import Message
+from email.message import EmailMessage, Message
 from pathlib import Path
 from typing import Annotated
 from uuid import uuid4
@@ -170,6 +170,47 @@ def test_a_message_is_plain_text_that_any_mail_server_takes() -> None:
     assert message["Subject"] == subject.strip() or message["Subject"] == subject
     assert message.get_content_type() == "text/plain"
     assert message["Auto-Submitted"] == "auto-generated"
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "Short",
+        "Sherwell Vale Hospitals (fictional): a concern of " + "many words " * 13,
+        "=?utf-8?q?not_encoded?= at all",
+        "a" * 200,
+        "Ynys Môn – " + "ŵ" * 150,
+    ],
+)
+def test_every_subject_arrives_as_it_is_in_lines_that_are_not_long(subject: str) -> None:
+    content = write(
+        Letter(subject.strip(), "A text\n"),
+        delivery_id=uuid4(),
+        event_id=uuid4(),
+        server=SERVER,
+        recipient="someone@org.example",
+        now=datetime.now(UTC),
+    )
+    assert email.message_from_bytes(content, policy=email.policy.default)["Subject"] == subject.strip()
+    lines = content.split(b"\r\n")
+    assert max(len(line) for line in lines) <= (78 if " " in subject else 998)
+
+
+@pytest.mark.parametrize(
+    "body", ["=\n", " ends with a space \n", "\n\nx\n", "one\r\ntwo\n", "x" * 5000 + "\n", "ŵ" * 900 + "\n"]
+)
+def test_every_text_arrives_as_it_is(body: str) -> None:
+    message = message_of(Letter("A subject", body))
+    assert isinstance(message, EmailMessage)
+    assert message.get_content().replace("\r\n", "\n") == body.replace("\r\n", "\n")
+
+
+@pytest.mark.parametrize(
+    "recipient", ["a@b.example\r\nBcc: c@d.example", "a@b.example\r\n c", "ä@b.example", "a\x00@b.example"]
+)
+def test_a_header_that_would_be_more_than_one_line_of_ascii_is_refused(recipient: str) -> None:
+    with pytest.raises(ValueError, match="header To"):
+        message_of(Letter("A subject", "A text\n"), recipient)
 
 
 # Redaction ---------------------------------------------------------------------------------------------------------
