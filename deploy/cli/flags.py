@@ -73,6 +73,7 @@ def flags(file: File, report: Report = None, as_json: AsJson = False) -> None:
             problems += checked.problems
             lines.extend(checked.lines)
             table.add(reader.results(checked))
+        stages("comparing")
         found = table.flags()
         # Which of the two is right is not for us to guess.
         problems += [
