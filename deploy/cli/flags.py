@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sys
-from collections.abc import Iterator
-from decimal import Decimal
+import tempfile
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, BinaryIO
 
 import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
 from deploy.cli import printing
 from deploy.local.errors import UserError
 from services.intelligence.domain.flag_rule import FlagRule, UnknownReport
-from services.intelligence.domain.flags import Flagged, IncompleteResult, Result, flags_of, score_of
-from services.intelligence.domain.survey_file import SurveyFileRow
+from services.intelligence.domain.flag_table import Flags, FlagTable
+from services.intelligence.domain.survey_file import COLUMNS, SurveyFile
 from services.intelligence.policies import flag_rule
+from shared.contracts.intelligence import SurveyFlag
+from shared.imports.columns import Checked
 from shared.imports.mapping import Mapping, Wanted
 from shared.imports.problems import FileRefused, RowProblem
 from shared.imports.reading import pieces
-from shared.imports.rows import models
 
 File = Annotated[
     Path, typer.Argument(help="A table with the columns provider,site,specialty,indicator,year,mean,sd,n.")
@@ -35,8 +44,14 @@ _MAPPING = Mapping(
     source="flags",
     title="survey results",
     takes="survey_results",
-    columns={name: [name] for name in SurveyFileRow.model_fields},
+    columns={name: [name] for name in COLUMNS},
 )
+
+#: A row as an object; the values are put in as JSON.
+_OBJECT = "{" + ", ".join(f'"{name}": %s' for name in COLUMNS) + ', "flag": "%s", "triple_red": %s}\n'
+
+#: Told how far into the file one is, in bytes.
+_Tell = Callable[[int], None]
 
 
 def flags(file: File, report: Report = None, as_json: AsJson = False) -> None:
@@ -45,15 +60,31 @@ def flags(file: File, report: Report = None, as_json: AsJson = False) -> None:
     Exit code 0 if every row was good, 1 if some were not or two are of the same result, 2 if the file is no such file.
     """
     rule = flag_rule()
-    results, problems = _read(file, rule)
     try:
-        flagged = flags_of(results, rule, report)
+        table = FlagTable(rule, report)
     except UnknownReport as error:
         raise UserError(f"{error}.") from error
-    if as_json:
-        sys.stdout.writelines(f"{json.dumps(_object(one), ensure_ascii=False)}\n" for one in flagged)
-    else:
-        _table(flagged, rule)
+    problems: list[RowProblem] = []
+    lines = array("I")
+    # Read twice, first to compare and then to print, so that no more than numbers has to be kept.
+    with _opened(file) as opened, _progress(opened) as stages:
+        reader = SurveyFile(rule.least_respondents)
+        for checked in _checked(file, opened, reader, stages("reading")):
+            problems += checked.problems
+            lines.extend(checked.lines)
+            table.add(reader.results(checked))
+        stages("comparing")
+        found = table.flags()
+        # Which of the two is right is not for us to guess.
+        problems += [
+            RowProblem(lines[row], "", f"is about the same as line {lines[first]}; both count: remove one")
+            for row, first in found.repeated
+        ]
+        rows = _with_flags(file, _checked(file, opened, reader, stages("flagging")), found)
+        if as_json:
+            _write(rows)
+        else:
+            _show(rows, rule)
     for problem in sorted(problems, key=lambda problem: problem.line):
         column = f", column {problem.column}" if problem.column else ""
         typer.echo(f"{file}: line {problem.line}{column}: {problem.reason}", err=True)
@@ -61,69 +92,122 @@ def flags(file: File, report: Report = None, as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
-def _read(file: Path, rule: FlagRule) -> tuple[list[Result], list[RowProblem]]:
-    """The results that have what their flag takes, and what is wrong with the other rows."""
-    results: list[Result] = []
-    problems: list[RowProblem] = []
-    first: dict[tuple[object, ...], int] = {}
-    for line, result in _rows(file, problems):
+@contextmanager
+def _opened(file: Path) -> Iterator[BinaryIO]:
+    """The file, or a copy of what can be read only once, such as a pipe."""
+    with ExitStack() as stack:
         try:
-            score_of(result, rule)
-        except IncompleteResult as error:
-            problems.append(RowProblem(line, error.field, str(error)))
-            continue
-        results.append(result)
-        earlier = first.setdefault((*result.series, result.year), line)
-        if earlier != line:
-            # Which of the two is right is not for us to guess.
-            problems.append(RowProblem(line, "", f"is about the same as line {earlier}; both count: remove one"))
-    return results, problems
+            opened: BinaryIO = stack.enter_context(file.open("rb"))
+            if not opened.seekable():
+                copy = stack.enter_context(tempfile.TemporaryFile())
+                shutil.copyfileobj(opened, copy)
+                opened = copy
+        except OSError as error:
+            raise _unreadable(file, error) from error
+        yield opened
 
 
-def _rows(file: Path, problems: list[RowProblem]) -> Iterator[tuple[int, Result]]:
-    """The good rows with their lines; what is wrong with others is added to the problems."""
+def _checked(file: Path, opened: BinaryIO, reader: SurveyFile, tell: _Tell) -> Iterator[Checked]:
+    """The good rows of the file, and what is wrong with the others."""
     try:
-        with file.open("rb") as opened:
-            for piece in pieces(opened, Wanted(_MAPPING, [{name} for name in SurveyFileRow.model_fields])):
-                good, refused = models(piece, SurveyFileRow, _MAPPING)
-                problems += refused
-                yield from ((read.line, read.row.result) for read in good)
+        for piece in pieces(opened, Wanted(_MAPPING, [{name} for name in COLUMNS])):
+            yield reader.check(piece, _MAPPING)
+            tell(piece.position)
     except OSError as error:
-        raise UserError(f"{file} can't be read: {error.strerror}.") from error
+        raise _unreadable(file, error) from error
     except FileRefused as error:
         raise UserError(f"{file} is no file of survey results: {error}.") from error
 
 
-def _object(flagged: Flagged) -> dict[str, Any]:
-    row = flagged.result
-    return {
-        "provider": row.provider,
-        "site": row.site,
-        "specialty": row.specialty,
-        "indicator": row.indicator,
-        "year": row.year,
-        "mean": _number(row.mean),
-        "sd": _number(row.sd),
-        "n": row.n,
-        "flag": flagged.flag.value,
-        "triple_red": flagged.triple_red,
-    }
+def _unreadable(file: Path, error: OSError) -> UserError:
+    return UserError(f"{file} can't be read: {error.strerror}.")
 
 
-def _number(value: Decimal | None) -> int | float | None:
-    if value is None:
-        return None
-    return int(value) if value == value.to_integral_value() else float(value)
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Some rows with their flags, by column."""
+
+    #: Texts, numbers as JSON writes them; empty for none.
+    columns: Sequence[Sequence[str]]
+    flags: Sequence[SurveyFlag]
+    triple_reds: Sequence[bool]
 
 
-def _table(flagged: list[Flagged], rule: FlagRule) -> None:
+def _with_flags(file: Path, read: Iterator[Checked], found: Flags) -> Iterator[_Rows]:
+    first = 0
+    for checked in read:
+        count = len(checked.lines)
+        if first + count > len(found):
+            break
+        columns = [checked.columns[name] for name in COLUMNS]
+        yield _Rows(columns, found.flags(first, count), found.triple_reds(first, count))
+        first += count
+    else:
+        if first == len(found):
+            return
+    raise UserError(f"{file} was changed while it was read: run the same command again.")
+
+
+def _write(read: Iterator[_Rows]) -> None:
+    """One JSON object for each row."""
+    for rows in read:
+        names, numbers = rows.columns[:4], rows.columns[4:]
+        sys.stdout.writelines(
+            map(
+                _OBJECT.__mod__,
+                zip(
+                    *(map(_in_json, cells) for cells in names),
+                    *([cell or "null" for cell in cells] for cells in numbers),
+                    rows.flags,
+                    ["true" if triple else "false" for triple in rows.triple_reds],
+                    strict=True,
+                ),
+            )
+        )
+
+
+@lru_cache(maxsize=20_000)
+def _in_json(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _show(read: Iterator[_Rows], rule: FlagRule) -> None:
+    """Tables for people."""
     columns = ("provider", "site", "specialty", "indicator", "year", "mean", "n", "flag", "triple red")
-    printing.table(columns, (_cells(one, rule) for one in flagged), nothing="There are no rows.")
+    shown = False
+    for rows in read:
+        cells = zip(*rows.columns, rows.flags, rows.triple_reds, strict=True)
+        if rows.flags:
+            printing.table(columns, (_cells(rule, *one) for one in cells), nothing="")
+            shown = True
+    if not shown:
+        typer.echo("There are no rows.")
 
 
-def _cells(one: Flagged, rule: FlagRule) -> tuple[object, ...]:
+def _cells(
+    rule: FlagRule,
+    *row: *tuple[str, str, str, str, str, str, str, str, SurveyFlag, bool],
+) -> tuple[object, ...]:
+    provider, site, specialty, indicator, year, mean, _, n, flag, triple = row
     # People hand a table on: of so few respondents it shows neither score nor number.
-    row, few = one.result, 0 < one.result.n < rule.least_respondents
-    mean, n = (None, f"under {rule.least_respondents}") if few else (row.mean if row.n else None, row.n)
-    triple = "yes" if one.triple_red else ""
-    return row.provider, row.site, row.specialty, row.indicator, row.year, mean, n, one.flag.value, triple
+    few = 0 < int(n) < rule.least_respondents
+    shown_mean, shown_n = (None, f"under {rule.least_respondents}") if few else (mean or None, n)
+    if n == "0":
+        shown_mean = None
+    return provider, site, specialty, indicator, year, shown_mean, shown_n, flag, "yes" if triple else ""
+
+
+@contextmanager
+def _progress(opened: BinaryIO) -> Iterator[Callable[[str], _Tell]]:
+    """Begins a stage by its name; shown on standard error where that is a terminal."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
+    size = opened.seek(0, os.SEEK_END)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("", total=size or None)
+
+        def begin(stage: str) -> _Tell:
+            progress.reset(task, description=stage, total=size or None)
+            return lambda position: progress.update(task, completed=position)
+
+        yield begin

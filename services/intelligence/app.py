@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from services.intelligence import api, metrics, reactions
-from services.intelligence.commands import deadlines
+from services.intelligence.commands import abandoned, deadlines
 from services.intelligence.settings import Settings
 from shared.service.runtime import ServiceSpec
 
@@ -15,7 +15,7 @@ SPEC = ServiceSpec(
     routers=[api.router],
     migrations=Path(__file__).parent / "migrations",
     reactions=reactions.reactions,
-    jobs=[deadlines.JOB],
+    jobs=[deadlines.JOB, abandoned.JOB],
     samplers=[metrics.sample],
     uploads=["/imports/"],
 )

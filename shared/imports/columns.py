@@ -80,8 +80,8 @@ class _Memo(dict[str, str]):
         return found
 
 
-class _Remembering(ABC):
-    """A column whose cells repeat."""
+class Remembering(ABC):
+    """A column whose cells repeat: what each comes to is worked out once."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -106,7 +106,7 @@ class _Remembering(ABC):
         """What a cell comes to. Raises CellRefused."""
 
 
-class Words(_Remembering):
+class Words(Remembering):
     """A name or a code: one line of text, its blanks made single."""
 
     def __init__(self, name: str, *, longest: int = 200, optional: bool = False) -> None:
@@ -119,7 +119,7 @@ class Words(_Remembering):
         return escaped(words(cell, mapping, longest=self._longest, optional=self._optional))
 
 
-class Whole(_Remembering):
+class Whole(Remembering):
     """A whole number."""
 
     def __init__(self, name: str, *, least: int, most: int) -> None:

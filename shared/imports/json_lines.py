@@ -1,7 +1,7 @@
 """JSON Lines: one object a line, its members named like columns."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, BinaryIO
 
@@ -22,6 +22,7 @@ def pieces(file: BinaryIO, encoding: str, wanted: Wanted, size: int, skip: int) 
     """
     numbered = enumerate(chain.from_iterable(text_lines.blocks(file, encoding)), 1)
     first = True
+    names: dict[str, str] = {}
     rows: list[dict[str, str]] = []
     lines: list[int] = []
     problems: list[RowProblem] = []
@@ -29,7 +30,7 @@ def pieces(file: BinaryIO, encoding: str, wanted: Wanted, size: int, skip: int) 
     for number, line in numbered:
         records += 1
         try:
-            cells = _cells(line, wanted) if line.strip() else None
+            cells = _cells(line, wanted, names) if line.strip() else None
         except _Unusable as error:
             problems.append(RowProblem(number, "", str(error)))
         else:
@@ -45,23 +46,28 @@ def pieces(file: BinaryIO, encoding: str, wanted: Wanted, size: int, skip: int) 
             if skip:
                 skip -= records
             else:
-                yield _piece(records, rows, lines, problems, file.tell())
+                yield _piece(records, rows, lines, problems, file.tell(), names)
             rows, lines, problems, records = [], [], [], 0
     if records and not skip:
-        yield _piece(records, rows, lines, problems, file.tell())
+        yield _piece(records, rows, lines, problems, file.tell(), names)
 
 
 def _piece(
-    records: int, rows: list[dict[str, str]], lines: list[int], problems: list[RowProblem], position: int
+    records: int,
+    rows: list[dict[str, str]],
+    lines: list[int],
+    problems: list[RowProblem],
+    position: int,
+    names: Mapping[str, str],
 ) -> Piece:
     # As in a file of columns, a field that no row has is none that is empty.
     fields = dict.fromkeys(chain.from_iterable(rows))
     columns: dict[str, Sequence[str]] = {field: [cells.get(field, "") for cells in rows] for field in fields}
-    return Piece(records, lines, columns, problems, position)
+    return Piece(records, lines, columns, problems, position, dict(names))
 
 
-def _cells(line: str, wanted: Wanted) -> dict[str, str]:
-    """The cells of an object, by field. Raises _Unusable."""
+def _cells(line: str, wanted: Wanted, names: dict[str, str]) -> dict[str, str]:
+    """The cells of an object, by field; what a field was first called is added to the names. Raises _Unusable."""
     if text_lines.CUT_OFF in line:
         raise _Unusable(f"is longer than {text_lines.LONGEST_LINE} characters, or holds bytes that are not UTF-8")
     try:
@@ -81,6 +87,7 @@ def _cells(line: str, wanted: Wanted) -> dict[str, str]:
         if field in cells:
             raise _Unusable(f"names one thing twice: {name[:40]}")
         cells[field] = _text(name, value)
+        names.setdefault(field, name[:200])
     return cells
 
 

@@ -84,6 +84,25 @@ async def forget(connection: Connection, file_id: int) -> None:
     await connection.execute("delete from import_files where id = $1", file_id)
 
 
+async def unfinished(connection: Connection, *, begun_before: datetime, after: int, limit: int) -> list[ImportFile]:
+    """Up to ``limit`` files of which something was taken and the end was not, by id, beginning after one."""
+    rows = await connection.fetch(
+        f"""
+        select {_COLUMNS} from import_files
+        where finished_at is null and rows_read > 0 and began_at < $1 and id > $2 order by id limit $3""",  # noqa: S608
+        begun_before,
+        after,
+        limit,
+    )
+    return [_file(row) for row in rows]
+
+
+async def give_up(connection: Connection, file_id: int) -> None:
+    """Forget a file and what was wrong with its rows; nothing else may refer to it any more."""
+    await connection.execute("delete from import_problems where file_id = $1", file_id)
+    await forget(connection, file_id)
+
+
 async def load(connection: Connection, file_id: int) -> ImportFile | None:
     """A file."""
     row = await connection.fetchrow(f"select {_COLUMNS} from import_files where id = $1", file_id)  # noqa: S608
@@ -134,6 +153,11 @@ async def save(connection: Connection, file: ImportFile, *, read_before: int, pa
 async def take_up(connection: Connection, digest: bytes) -> bool:
     """Let no other session work on a file of this content until this one lets it go; False if one does already."""
     return await connection.fetchval("select pg_try_advisory_lock($1)", _lock(digest))
+
+
+async def hold(connection: Connection, digest: bytes) -> bool:
+    """As `take_up`, until the transaction ends."""
+    return await connection.fetchval("select pg_try_advisory_xact_lock($1)", _lock(digest))
 
 
 async def let_go(connection: Connection, digest: bytes) -> None:

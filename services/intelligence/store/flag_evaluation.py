@@ -1,8 +1,8 @@
 """Flagging stored survey results, all rows of many groups at once.
 
 It is the rule of ``domain.flags``, in SQL; a test holds the two against each other. Sums and comparisons are made on
-``numeric``, which is exact: a double that was written as a decimal of up to 15 digits becomes that decimal again. Only
-whether intervals are apart is first asked of doubles, and where these come close, of ``numeric`` once more.
+``numeric``, which is exact: a double that was written as a decimal of up to 15 digits becomes that decimal again. Where
+a mean lies and whether intervals are apart is first asked of doubles, and where these come close, of ``numeric``.
 """
 
 from collections.abc import Sequence
@@ -15,6 +15,9 @@ from shared.persistence.pool import Connection
 
 #: Seconds that one statement over millions of rows may take.
 _TIMEOUT_S = 600
+
+#: New flags from which on what the planner knew of the table is no longer true.
+_MANY = 5_000
 
 _GROUPS_OF_FILE = """
     create temporary table flag_groups on commit drop as
@@ -34,9 +37,10 @@ _GROUPS_OF_PROVIDERS = """
         from survey_results where provider_code = any($2::text[])
     ) as touched"""
 
-# $1 report types over all specialties, $2 fewest respondents. For k results the quartiles lie between the (k-1)/4th and
-# the next of their means in order. total is the sum of n·mean, and spread N² times the variance of the benchmark, which
-# is the sum of n·(sd² + mean²) over N, less the square of its mean.
+# $1 report types over all specialties, $2 fewest respondents, $3 first and $4 last year: as numbers, so that the
+# planner knows how many rows they are. For k results the quartiles lie between the (k-1)/4th and the next of their
+# means in order. total is the sum of n·mean, and spread N² times the variance of the benchmark, which is the sum of
+# n·(sd² + mean²) over N, less the square of its mean.
 _COMPARED = """
     create temporary table flag_compared on commit drop as
     with summed as (
@@ -47,8 +51,7 @@ _COMPARED = """
             from survey_results r
             join flag_groups g on g.report_type = r.report_type and g.indicator = r.indicator and g.year = r.year
                 and g.specialty = case when r.report_type = any($1::text[]) then '' else r.specialty end
-            where r.n >= $2
-              and r.year between (select min(year) from flag_groups) and (select max(year) from flag_groups)
+            where r.n >= $2 and r.year between $3 and $4
             offset 0  -- each number is cast once
         ) as scores
         group by number
@@ -86,41 +89,59 @@ _ADD_BENCHMARKS = """
         where b.ended_at is null and b.report_type = c.report_type and b.indicator = c.indicator and b.year = c.year
           and b.specialty = c.compared)"""
 
+# All that a row is held against, by group, so that a million rows are joined to it once.
+_PLACED = """
+    create temporary table flag_placed on commit drop as
+    select g.report_type, g.indicator, g.year, g.specialty as compared, b.id as benchmark_id, c.respondents, c.total,
+           c.spread, c.lower4, c.upper4, c.error, (c.lower4 / 4)::float8 as lower, (c.upper4 / 4)::float8 as upper,
+           (c.total / c.respondents)::float8 as middle
+    from flag_groups g
+    left join flag_compared c using (number)
+    left join flag_benchmarks b on b.ended_at is null and b.report_type = c.report_type and b.indicator = c.indicator
+        and b.year = c.year and b.specialty = c.compared"""
+
 # $1 fewest respondents, $2 multiplier; $3/$4 is the multiplier as a fraction of whole numbers; $5 edition; $6 report
-# types over all specialties.
-# far is N times the distance of the means. Intervals are apart if far/N > multiplier·(sd/√n + error). Both sides
-# times what clears every denominator, and squared twice: rest > 0 and rest² > 4·$3⁴·N³·sd²·spread·n.
+# types over all specialties; $7 first and $8 last year.
+# Doubles say where a mean and an interval lie, and numeric where these are so close that doubles may be wrong: they err
+# by some 1e-15 of the numbers they begin with. far is N times the distance of the means. Intervals are apart if
+# far/N > multiplier·(sd/√n + error). Both sides times what clears every denominator, and squared twice: rest > 0 and
+# rest² > 4·$3⁴·N³·sd²·spread·n.
 _FLAGGED = """
     create temporary table flag_staged on commit drop as
-    with placed as (
-        select r.*, b.id as benchmark_id, c.respondents, c.spread, c.error,
-               4 * r.mean::numeric < c.lower4 as low, 4 * r.mean::numeric > c.upper4 as high,
-               c.total - c.respondents * r.mean::numeric as far, r.sd::numeric * r.sd::numeric as variance
+    with measured as (
+        select r.*, p.benchmark_id, p.respondents, p.total, p.spread, p.lower4, p.upper4,
+               r.mean - p.lower as over_lower, r.mean - p.upper as over_upper, abs(p.middle - r.mean) as distance,
+               $2::float8 * (r.sd / sqrt(greatest(r.n, 1)::float8) + p.error) as reach,
+               abs(r.mean) + abs(p.middle) + abs(p.lower) + abs(p.upper) as size
         from survey_results r
         join organisations o on o.ods_code = r.provider_code
-        join flag_groups g on g.report_type = r.report_type and g.indicator = r.indicator and g.year = r.year
-            and g.specialty = case when r.report_type = any($6::text[]) then '' else r.specialty end
-        left join flag_compared c on c.number = g.number
-        left join flag_benchmarks b on b.ended_at is null and b.report_type = c.report_type
-            and b.indicator = c.indicator and b.year = c.year and b.specialty = c.compared
-        where r.year between (select min(year) from flag_groups) and (select max(year) from flag_groups)
-    ), measured as (
-        select p.*, abs(far / respondents)::float8 as distance, $2::float8 * (sd / sqrt(n::float8) + error) as reach
-        from placed p
-    ), judged as (
+        join flag_placed p on p.report_type = r.report_type and p.indicator = r.indicator and p.year = r.year
+            and p.compared = case when r.report_type = any($6::text[]) then '' else r.specialty end
+        where r.year between $7 and $8
+        offset 0  -- each is worked out once
+    ), placed as (
         select m.*,
-               case when abs(distance - reach) <= 1e-9 * greatest(distance, reach) then
-                   $4::numeric * $4 * far * far * n * respondents
-                   - $3::numeric * $3 * (respondents * respondents * respondents * variance + spread * n)
-               end as rest
+               case when abs(over_lower) > 1e-9 * size then over_lower < 0 else 4 * mean::numeric < lower4 end as low,
+               case when abs(over_upper) > 1e-9 * size then over_upper > 0 else 4 * mean::numeric > upper4 end as high,
+               abs(distance - reach) <= 1e-9 * (size + reach) as close
         from measured m
+        offset 0
+    ), judged as (
+        select p.*, sd::numeric * sd::numeric as variance,
+               case when close and (low or high) then
+                   $4::numeric * $4 * (total - respondents * mean::numeric) * (total - respondents * mean::numeric) * n
+                       * respondents
+                   - $3::numeric * $3 * (respondents * respondents * respondents * sd::numeric * sd::numeric
+                                         + spread * n)
+               end as rest
+        from placed p
     )
     select file_id, line, report_type, provider_code, site_code, specialty, indicator, year, mean, sd, n, benchmark_id,
            $5::text as edition, false as triple_red,
            case when n = 0 then 'yellow'
                 when n < $1 then 'grey'
                 when not low and not high then 'white'
-                when case when rest is null then distance > reach
+                when case when not close then distance > reach
                           else rest > 0 and
                                rest * rest > 4 * $3::numeric * $3 * $3 * $3 * respondents * respondents * respondents
                                              * variance * spread * n end
@@ -208,7 +229,7 @@ _ADD = """
         select from flags f
         where (s.provider_code, s.report_type, s.indicator, s.year, s.specialty, s.site_code)
             = (f.provider_code, f.report_type, f.indicator, f.year, f.specialty, f.site_code))
-    order by provider_code, indicator, year, report_type, specialty, site_code"""
+    order by provider_code  -- so much order is enough for an index to be filled page by page"""
 
 
 async def of_file(connection: Connection, rule: FlagRule, file_id: int, at: datetime) -> int:
@@ -232,7 +253,9 @@ async def _gather(connection: Connection, statement: str, *arguments: object) ->
     """Set out the groups to flag; returns how many they are."""
     # Two files at once would each compare with a benchmark that knows nothing of the other.
     await connection.execute("lock table flags in share row exclusive mode", timeout=_TIMEOUT_S)
-    await connection.execute("drop table if exists pg_temp.flag_groups, pg_temp.flag_compared, pg_temp.flag_staged")
+    await connection.execute(
+        "drop table if exists pg_temp.flag_groups, pg_temp.flag_compared, pg_temp.flag_placed, pg_temp.flag_staged"
+    )
     return await _run(connection, statement, *arguments)
 
 
@@ -241,10 +264,14 @@ async def _evaluate(connection: Connection, rule: FlagRule, file_id: int | None,
     await connection.execute("set local enable_nestloop = off; set local work_mem = '64MB'")
     multiplier, least, edition = Fraction(rule.interval_multiplier), rule.least_respondents, rule.version
     await _analyse(connection, "flag_groups")
-    await _run(connection, _COMPARED, rule.over_all_specialties, least)
+    years = await connection.fetchrow("select min(year), max(year) from flag_groups")
+    assert years is not None
+    await _run(connection, _COMPARED, rule.over_all_specialties, least, *years)
     await _analyse(connection, "flag_compared")
     await _run(connection, _END_BENCHMARKS, edition, at)
     await _run(connection, _ADD_BENCHMARKS, edition, rule.interval_multiplier, file_id, at)
+    await _run(connection, _PLACED)
+    await _analyse(connection, "flag_placed")
     await _run(
         connection,
         _FLAGGED,
@@ -254,6 +281,7 @@ async def _evaluate(connection: Connection, rule: FlagRule, file_id: int | None,
         Decimal(multiplier.denominator),
         edition,
         rule.over_all_specialties,
+        *years,
     )
     await _run(connection, _LATER_YEARS, rule.years_of_a_triple_red, rule.over_all_specialties)
     await _analyse(connection, "flag_staged")
@@ -262,6 +290,9 @@ async def _evaluate(connection: Connection, rule: FlagRule, file_id: int | None,
     corrected = await _run(connection, _CORRECT, file_id, at)
     await _run(connection, _COMPARE_ANEW)
     added = await _run(connection, _ADD, file_id, at)
+    if added + corrected > _MANY:
+        # What reads them next, in this transaction, would be planned as if there were none of them.
+        await _analyse(connection, "flags")
     await connection.execute("set local enable_nestloop to default; set local work_mem to default")
     return corrected + added
 
@@ -273,5 +304,5 @@ async def _run(connection: Connection, statement: str, *arguments: object) -> in
 
 
 async def _analyse(connection: Connection, table: str) -> None:
-    # A temporary table has no statistics of its own accord, and a bad plan over millions of rows takes hours.
+    # A new table has no statistics of its own accord, and a bad plan over millions of rows takes hours.
     await connection.execute(f"analyze {table}", timeout=_TIMEOUT_S)

@@ -162,6 +162,24 @@ async def correct(connection: Connection, table: SurveyTable, file_id: int) -> i
     return int(done.split()[-1])
 
 
+async def is_survey(connection: Connection, file_id: int) -> bool:
+    """Whether a file holds rows of a survey: those of other sources hold one by one, also of a file that never ends."""
+    return await connection.fetchval(
+        "select exists (select from survey_file_years where file_id = $1)", file_id, timeout=_TIMEOUT_S
+    )
+
+
+async def remove(connection: Connection, file_id: int) -> None:
+    """Take out the rows of a file that was never finished: nothing rests on them."""
+    for table in (RESULTS, RESPONSES):
+        await connection.execute(
+            f"delete from {table.name} where file_id = $1",  # noqa: S608 a constant
+            file_id,
+            timeout=_TIMEOUT_S,
+        )
+    await connection.execute("delete from survey_file_years where file_id = $1", file_id)
+
+
 async def analyze(connection: Connection, table: SurveyTable) -> None:
     """Let the planner know the table as it is now: a million new rows are not what it knew."""
     await connection.execute(f"analyze {table.name}", timeout=_TIMEOUT_S)

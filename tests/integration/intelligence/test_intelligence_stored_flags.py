@@ -11,12 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.intelligence.domain.flags import Result, flags_of
 from services.intelligence.policies import flag_rule
 from services.intelligence.store import flag_evaluation
 from shared.persistence.pool import Connection, Pool
 from shared.security.roles import Role
 from tests.fixtures.services import ServiceUnderTest
+from tests.fixtures.survey_flags import Result, flags_of
 
 RULE = flag_rule()
 NOW = datetime(2026, 3, 4, 5, 6, tzinfo=UTC)

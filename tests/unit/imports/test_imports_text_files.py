@@ -207,6 +207,12 @@ def test_json_lines_are_rows_too() -> None:
     assert read(content.decode().encode("utf-8-sig")) == ([(1, "A", "", "1"), (3, "B", "", "2.50")], [])
 
 
+def test_json_members_are_called_what_the_file_calls_them() -> None:
+    content = b'{"Trust": "A", "other": 2}\n{"provider": "B", "N": 1}\n'
+    found = list(reading.pieces(io.BytesIO(content), Wanted(MAPPING, [{"provider"}]), size=1))
+    assert [dict(piece.names) for piece in found] == [{"provider": "Trust"}, {"provider": "Trust", "n": "N"}]
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [

@@ -1,5 +1,6 @@
 """Flags of survey results: the rule's edges worked out by hand, and its promises for all results."""
 
+import math
 import random
 import statistics
 from collections.abc import Sequence
@@ -14,16 +15,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from services.intelligence.domain.flag_rule import FlagRule, UnknownReport
-from services.intelligence.domain.flags import (
-    IncompleteResult,
-    Result,
-    Score,
-    apart,
-    benchmark_of,
-    flags_of,
-)
+from services.intelligence.domain.flags import Scores, apart, benchmark_of
 from services.intelligence.policies import flag_rule
 from shared.contracts.intelligence import SurveyFlag
+from tests.fixtures.survey_flags import Result, benchmark, flags_of, table_of
 
 RULE = flag_rule()
 Z = Fraction(49, 25)
@@ -64,14 +59,13 @@ def test_a_group_worked_out_by_hand() -> None:
     # Means 50 60 70 80 90, so Q1 60 and Q3 80; all n 25, N 125; M 70.
     # Variance: within 10² = 100, between (20²+10²+0+10²+20²)/5 = 200; together 300.
     # Benchmark 70 ± 1.96·√(300/125) = 70 ± 1.96·1.54919 = 70 ± 3.0364; rows ± 1.96·10/5 = ± 3.92.
-    rows = [row("A", 50, 10, 25), row("B", 60, 10, 25), row("C", 70, 10, 25), row("D", 80, 10, 25)]
-    flagged = flags_of([*rows, row("E", 90, 10, 25)], RULE)
-    assert [one.flag.value for one in flagged] == ["red", "white", "white", "white", "green"]
-    benchmark = flagged[0].benchmark
-    assert benchmark is not None
-    assert (benchmark.rows, benchmark.respondents) == (5, 125)
-    assert (benchmark.lower_quartile, benchmark.upper_quartile, benchmark.mean) == (60, 80, 70)
-    assert benchmark.variance == 300
+    rows = [row(str(mean), mean, 10, 25) for mean in (50, 60, 70, 80, 90)]
+    assert colours(rows) == ["red", "white", "white", "white", "green"]
+    compared = benchmark(rows)
+    assert compared is not None
+    assert (compared.results, compared.respondents) == (5, 125)
+    assert (compared.lower_quartile, compared.upper_quartile, compared.mean) == (60, 80, 70)
+    assert compared.variance == 300
 
 
 def test_wide_intervals_make_pink_and_light_green() -> None:
@@ -89,9 +83,9 @@ def test_wide_intervals_make_pink_and_light_green() -> None:
 def test_quartiles_are_interpolated_and_a_mean_has_to_be_beyond_them() -> None:
     # Four means 10 20 30 40: Q1 is 10 + ¾·10 = 17.5, Q3 is 30 + ¼·10 = 32.5.
     rows = [row(str(mean), mean, 0, 10) for mean in (10, 20, 30, 40)]
-    benchmark = flags_of(rows, RULE)[0].benchmark
-    assert benchmark is not None
-    assert (benchmark.lower_quartile, benchmark.upper_quartile) == (Fraction(35, 2), Fraction(65, 2))
+    compared = benchmark(rows)
+    assert compared is not None
+    assert (compared.lower_quartile, compared.upper_quartile) == (Fraction(35, 2), Fraction(65, 2))
     assert colours(rows) == ["red", "white", "white", "green"]
 
 
@@ -139,11 +133,11 @@ TOUCHED = others(70, "10.86", 32)
 
 
 def test_intervals_that_only_touch_overlap() -> None:
-    flagged = flags_of([TOUCHING, *TOUCHED], RULE)[0]
-    assert flagged.benchmark is not None
-    assert flagged.benchmark.variance == Fraction("10.3") ** 2
-    assert flagged.benchmark.mean - Fraction("67.06") == Z * (Fraction("1.9") / 4 + Fraction("10.3") / 12)
-    assert flagged.flag is SurveyFlag.PINK
+    compared = benchmark([TOUCHING, *TOUCHED])
+    assert compared is not None
+    assert compared.variance == Fraction("10.3") ** 2
+    assert compared.mean - Fraction("67.06") == Z * (Fraction("1.9") / 4 + Fraction("10.3") / 12)
+    assert colours([TOUCHING, *TOUCHED])[0] == "pink"
     assert colours([replace(TOUCHING, mean=Decimal("67.060000000000000001")), *TOUCHED])[0] == "pink"
     assert colours([replace(TOUCHING, mean=Decimal("67.059999999999999999")), *TOUCHED])[0] == "red"
 
@@ -178,21 +172,9 @@ def test_a_row_with_too_few_respondents_needs_no_numbers_and_counts_in_no_benchm
 
 
 def test_a_group_in_which_nobody_has_enough_respondents_has_no_benchmark() -> None:
-    flagged = flags_of([row("A", 10, 1, 2), row("B", None, None, 0)], RULE)
-    assert [(one.flag.value, one.benchmark) for one in flagged] == [("grey", None), ("yellow", None)]
-
-
-@pytest.mark.parametrize(("mean", "sd", "field"), [(None, 1, "mean"), (1, None, "sd"), (None, None, "mean")])
-def test_a_row_with_enough_respondents_needs_its_numbers(mean: int | None, sd: int | None, field: str) -> None:
-    with pytest.raises(IncompleteResult, match="is needed where n is 3 or more") as caught:
-        flags_of([row("A", mean, sd, 3)], RULE)
-    assert caught.value.field == field
-
-
-@pytest.mark.parametrize("changes", [{"n": -1}, {"sd": Decimal("-0.1")}])
-def test_what_cannot_be_is_no_result(changes: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="below 0"):
-        replace(row("A", 1, 1, 3), **changes)
+    rows = [row("A", 10, 1, 2), row("B", None, None, 0)]
+    assert colours(rows) == ["grey", "yellow"]
+    assert benchmark(rows) is None
 
 
 def test_without_spread_an_interval_is_a_point() -> None:
@@ -204,11 +186,10 @@ def test_respondents_weigh_in_the_mean_and_not_in_the_quartiles() -> None:
     # M is 10.07: the row at 40 is in the bottom quartile of the means and far above what respondents say on average.
     # The rule asks for the quartile and for intervals apart, and both hold.
     rows = [row("BIG", 10, 5, 10_000), *(row(str(mean), mean, 0, 3) for mean in (40, 50, 60, 70, 80))]
-    flagged = flags_of(rows, RULE)
-    assert flagged[1].benchmark is not None
-    assert 10 < flagged[1].benchmark.mean < 11
-    assert flagged[1].flag is SurveyFlag.RED
-    assert flagged[0].flag is SurveyFlag.PINK
+    compared = benchmark(rows)
+    assert compared is not None
+    assert 10 < compared.mean < 11
+    assert colours(rows)[:2] == ["pink", "red"]
 
 
 def test_groups_are_of_one_specialty_indicator_and_year() -> None:
@@ -227,12 +208,17 @@ def test_a_report_type_has_a_benchmark_group_of_its_own() -> None:
         flags_of(rows, RULE, "weather")
 
 
-def test_rows_of_the_same_result_all_count() -> None:
-    twice = [row("A", 10, 1, 30), row("A", 10, 1, 30), *others(count=7)]
-    flagged = flags_of(twice, RULE)
-    assert flagged[0].benchmark is not None
-    assert flagged[0].benchmark.rows == 9
-    assert [one.flag.value for one in flagged[:2]] == ["red", "red"]
+def test_rows_of_the_same_result_all_count_and_are_told() -> None:
+    # Means 10 10 and seven of 70: with one 10 the only one below Q1 would be that one, with two of nine both are.
+    twice = [row("A", 10, 1, 30), *others(count=7), row("A", 10, 1, 30), row("A", 10, 1, 30, site="A1")]
+    assert [one.flag.value for one in flags_of(twice[:-1], RULE)] == ["red", *["white"] * 7, "red"]
+    assert table_of(twice, RULE).flags().repeated == [(8, 0)]
+
+
+def test_of_one_result_is_also_what_only_another_comparison_puts_beside_it() -> None:
+    rows = [row("A", 10, 1, 30), row("A", 10, 1, 30, specialty="Medicine"), row("A", 10, 1, 30)]
+    for report in ("nts", "nts-provider"):
+        assert table_of(rows, RULE, report).flags().repeated == [(2, 0)]
 
 
 # Three red years ---------------------------------------------------------------------------------------------------
@@ -360,6 +346,16 @@ def test_the_flags_are_those_of_the_rule_word_by_word(rows: list[Result]) -> Non
     assert colours(rows) == by_the_book(rows)
 
 
+#: So wide that they fit into no eight bytes, among others that do.
+WIDE = st.decimals(-(10**12), 10**12, places=20) | MEANS
+
+
+@given(st.lists(st.tuples(WIDE, SDS, st.integers(0, 9)), min_size=1, max_size=9))
+def test_numbers_may_have_as_many_digits_as_they_like(numbers: list[tuple[Decimal, Decimal, int]]) -> None:
+    rows = [row(f"P{place}", mean, sd, n) for place, (mean, sd, n) in enumerate(numbers)]
+    assert colours(rows) == by_the_book(rows)
+
+
 @given(groups(), st.randoms(use_true_random=False))
 def test_the_order_of_the_rows_decides_nothing(rows: list[Result], chance: random.Random) -> None:
     shuffled = list(rows)
@@ -392,18 +388,32 @@ def test_groups_do_not_touch_each_other(many: list[list[Result]]) -> None:
 
 @given(st.lists(st.lists(st.integers(0, 100), min_size=3, max_size=9), min_size=1, max_size=8))
 def test_the_benchmark_is_that_of_all_respondents_taken_together(answers: list[list[int]]) -> None:
-    scores = [
-        Score(statistics.mean(map(Fraction, row)), statistics.pvariance(map(Fraction, row)), len(row))
-        for row in answers
-    ]
-    benchmark = benchmark_of(scores)
-    assert benchmark is not None
+    # Everything in multiples of one fraction, for means and roots of variances are no decimals.
+    ninths = math.lcm(*range(3, 10))
+    means = [statistics.mean(map(Fraction, row)) for row in answers]
+    compared = benchmark_of(
+        Scores([int(mean * ninths) for mean in means], [0] * len(means), [len(row) for row in answers], unit=ninths)
+    )
+    assert compared is not None
     everybody = [Fraction(answer) for row in answers for answer in row]
-    assert benchmark.mean == statistics.mean(everybody)
-    assert benchmark.variance == statistics.pvariance(everybody)
-    if len(scores) > 1:
-        low, _, high = statistics.quantiles([score.mean for score in scores], n=4, method="inclusive")
-        assert (benchmark.lower_quartile, benchmark.upper_quartile) == (low, high)
+    assert compared.mean == statistics.mean(everybody)
+    # Without what lies within the rows: that is added, weighted by respondents.
+    within = sum(len(row) * statistics.pvariance(map(Fraction, row)) for row in answers) / len(everybody)
+    assert compared.variance + within == statistics.pvariance(everybody)
+    if len(means) > 1:
+        low, _, high = statistics.quantiles(means, n=4, method="inclusive")
+        assert (compared.lower_quartile, compared.upper_quartile) == (low, high)
+
+
+@given(st.lists(st.tuples(st.integers(-99, 99), st.integers(0, 99), st.integers(3, 50)), min_size=1, max_size=8))
+def test_deviations_add_what_lies_within_the_rows(rows: list[tuple[int, int, int]]) -> None:
+    means, deviations, respondents = zip(*rows, strict=True)
+    spread = benchmark_of(Scores(means, deviations, respondents, unit=1))
+    points = benchmark_of(Scores(means, [0] * len(rows), respondents, unit=1))
+    assert spread is not None
+    assert points is not None
+    within = Fraction(sum(n * sd * sd for _, sd, n in rows), sum(respondents))
+    assert spread.variance == points.variance + within
 
 
 POSITIVE = st.fractions(0, 1000, max_denominator=1000)
@@ -413,10 +423,10 @@ POSITIVE = st.fractions(0, 1000, max_denominator=1000)
 def test_intervals_are_apart_beyond_the_point_where_they_touch_and_not_on_it(
     first: Fraction, second: Fraction, step: Fraction
 ) -> None:
-    touch = Z * (first + second)
-    assert not apart(touch, first**2, second**2, Z)
-    assert apart(touch + step, first**2, second**2, Z)
-    assert not apart(max(touch - step, Fraction(0)), first**2, second**2, Z)
+    touch = first + second
+    assert not apart(touch**2, first**2, second**2)
+    assert apart((touch + step) ** 2, first**2, second**2)
+    assert not apart(max(touch - step, Fraction(0)) ** 2, first**2, second**2)
 
 
 # The rule itself ---------------------------------------------------------------------------------------------------
