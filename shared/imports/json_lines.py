@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 from shared.imports import text_lines
 from shared.imports.mapping import Wanted
 from shared.imports.pieces import Piece
-from shared.imports.problems import LONGEST_CELL, FileRefused, RowProblem
+from shared.imports.problems import LONGEST_CELL, FileRefused, RowProblem, shown
 
 
 class _Unusable(ValueError):
@@ -76,10 +76,10 @@ def _cells(line: str, wanted: Wanted) -> dict[str, str]:
         field = wanted.mapping.field_of(name)
         if field is None:
             if wanted.mapping.other_columns == "refuse":
-                raise _Unusable(f"has a member that is unknown: {name[:40]}")
+                raise _Unusable(f"has a member that is unknown: {shown(name)}")
             continue
         if field in cells:
-            raise _Unusable(f"names one thing twice: {name[:40]}")
+            raise _Unusable(f"names one thing twice: {shown(name)}")
         cells[field] = _text(name, value)
     return cells
 
@@ -97,7 +97,7 @@ def _text(name: str, value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if not isinstance(value, str):
-        raise _Unusable(f"holds more than a plain value in {name[:40]}")
+        raise _Unusable(f"holds more than a plain value in {shown(name)}")
     if len(value) > LONGEST_CELL:
-        raise _Unusable(f"holds more than {LONGEST_CELL} characters in {name[:40]}")
+        raise _Unusable(f"holds more than {LONGEST_CELL} characters in {shown(name)}")
     return value

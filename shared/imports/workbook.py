@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from shared.imports.mapping import HEADER_WITHIN, Header, Wanted
 from shared.imports.pieces import Piece
-from shared.imports.problems import LONGEST_CELL, FileRefused, RowProblem
+from shared.imports.problems import LONGEST_CELL, FileRefused, RowProblem, shown
 from shared.imports.workbook_parts import Archive, Contents, Sheet, contents
 
 #: Columns of a sheet that are looked at; a sheet may have 16,384.
@@ -73,7 +73,7 @@ def _fitting(archive: Archive, common: Contents, wanted: Wanted) -> tuple[Iterat
             refusals.append(str(error))
             continue
         return _rest(first[number + 1 :], rows), header
-    raise FileRefused(f"in sheet {sheets[0].name!r} {refusals[0]}")
+    raise FileRefused(f"in sheet {shown(sheets[0].name)!r} {refusals[0]}")
 
 
 def _rest(first: Sequence[_Row], rows: Iterator[_Row]) -> Iterator[_Row]:
