@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 
 from shared.imports import text_lines
 from shared.imports.mapping import Wanted
-from shared.imports.pieces import Piece
+from shared.imports.pieces import MOST_CHARACTERS, Piece
 from shared.imports.problems import LONGEST_CELL, FileRefused, RowProblem, shown
 
 
@@ -25,9 +25,10 @@ def pieces(file: BinaryIO, encoding: str, wanted: Wanted, size: int, skip: int) 
     rows: list[dict[str, str]] = []
     lines: list[int] = []
     problems: list[RowProblem] = []
-    records = 0
+    records = characters = 0
     for number, line in numbered:
         records += 1
+        characters += len(line)
         try:
             cells = _cells(line, wanted) if line.strip() else None
         except _Unusable as error:
@@ -41,12 +42,12 @@ def pieces(file: BinaryIO, encoding: str, wanted: Wanted, size: int, skip: int) 
                 first = False
                 rows.append(cells)
                 lines.append(number)
-        if records == (min(size, skip) or size):
+        if records == (min(size, skip) or size) or characters > MOST_CHARACTERS:
             if skip:
                 skip -= records
             else:
                 yield _piece(records, rows, lines, problems, file.tell())
-            rows, lines, problems, records = [], [], [], 0
+            rows, lines, problems, records, characters = [], [], [], 0, 0
     if records and not skip:
         yield _piece(records, rows, lines, problems, file.tell())
 

@@ -8,6 +8,9 @@ _LONGEST_NAME = 40
 #: Characters of one cell. More is no cell but a mistake, such as a quote that was never closed.
 LONGEST_CELL = 131_072
 
+#: Characters of one row. A row of the longest cells is longer than any real one.
+LONGEST_ROW = 4 * LONGEST_CELL
+
 
 @dataclass(frozen=True, slots=True)
 class RowProblem:
