@@ -2,14 +2,14 @@
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, chain, islice
 from typing import BinaryIO, Protocol
 
 from shared.imports import text_lines
 from shared.imports.mapping import HEADER_WITHIN, Header, Wanted
-from shared.imports.pieces import Piece
-from shared.imports.problems import LONGEST_CELL, FileRefused, RowProblem
+from shared.imports.pieces import MOST_CHARACTERS, Piece
+from shared.imports.problems import LONGEST_CELL, LONGEST_ROW, FileRefused, RowProblem
 
 _DELIMITERS = ",;\t|"
 
@@ -20,27 +20,53 @@ _BREAK = re.compile(r"\r\n|\r|\n")
 
 csv.field_size_limit(LONGEST_CELL)
 
+#: Rows taken at once: as many of the longest lines are within the bounds of a piece.
+_AT_ONCE = MOST_CHARACTERS // LONGEST_ROW
+
 
 def pieces(file: BinaryIO, encoding: str, wanted: Wanted, size: int, skip: int) -> Iterator[Piece]:
     """The rows of a CSV file, ``size`` at a time, without its first ``skip`` records.
 
     Raises FileRefused if no line is a header of this source.
     """
-    blocks = text_lines.blocks(file, encoding)
-    beginning = _beginning(blocks)
+    read = text_lines.blocks(file, encoding)
+    beginning = _beginning(read)
     before, delimiter, header = _understood(beginning, wanted)
-    lines = chain.from_iterable(chain([beginning], blocks))
+    blocks = _Blocks(chain(([line] for line in beginning), read))
+    lines = chain.from_iterable(blocks)
     # Skipped by the line, as a title above the header may be no CSV.
     reader = csv.reader(islice(lines, before, None), delimiter=delimiter, strict=True)
     next(reader)
-    yield from _Rows(reader, before, header).pieces(file, size, skip)
+    yield from _Rows(reader, blocks, before, header).pieces(file, size, skip)
 
 
-def _beginning(blocks: Iterator[list[str]]) -> list[str]:
+class _Blocks:
+    """Lines of a file, block by block, of which a row takes only so many: one that never ends would fill the memory."""
+
+    def __init__(self, blocks: Iterator[list[str]]) -> None:
+        self._blocks = blocks
+        #: Characters handed out so far, and how many of them may be.
+        self.characters = 0
+        self.most = 2 * MOST_CHARACTERS
+
+    def __iter__(self) -> "_Blocks":
+        return self
+
+    def __next__(self) -> list[str]:
+        if self.characters > self.most:
+            raise FileRefused("one of its rows has no end: look for a quotation mark that is never closed")
+        block = next(self._blocks)
+        self.characters += sum(map(len, block))
+        return block
+
+
+def _beginning(blocks: Iterable[list[str]]) -> list[str]:
     beginning: list[str] = []
+    characters = 0
     for block in blocks:
         beginning += block
-        if len(beginning) > 4 * HEADER_WITHIN:
+        characters += sum(map(len, block))
+        if len(beginning) > 4 * HEADER_WITHIN or characters > MOST_CHARACTERS:
             break
     return beginning
 
@@ -85,8 +111,9 @@ class _Reader(Protocol):
 class _Rows:
     """The rows below a header."""
 
-    def __init__(self, reader: _Reader, before: int, header: Header) -> None:
+    def __init__(self, reader: _Reader, blocks: _Blocks, before: int, header: Header) -> None:
         self._reader = reader
+        self._blocks = blocks
         self._before = before
         self._header = header
 
@@ -106,8 +133,15 @@ class _Rows:
     def _take(self, count: int) -> tuple[list[list[str]], str | None]:
         """Up to so many rows; fewer where one is no CSV, with the reason."""
         rows: list[list[str]] = []
+        blocks = self._blocks
+        began = blocks.characters
         try:
-            rows.extend(islice(self._reader, count))
+            while len(rows) < count and blocks.characters - began <= MOST_CHARACTERS:
+                blocks.most = blocks.characters + 2 * MOST_CHARACTERS
+                before = len(rows)
+                rows.extend(islice(self._reader, min(_AT_ONCE, count - before)))
+                if len(rows) == before:
+                    break
         except csv.Error as error:
             return rows, str(error)
         return rows, None

@@ -7,8 +7,8 @@ from typing import Any, BinaryIO
 
 from shared.imports import text_lines
 from shared.imports.mapping import Wanted
-from shared.imports.pieces import Piece
-from shared.imports.problems import LONGEST_CELL, FileRefused, RowProblem
+from shared.imports.pieces import MOST_CHARACTERS, Piece
+from shared.imports.problems import LONGEST_CELL, FileRefused, RowProblem, shown
 
 
 class _Unusable(ValueError):
@@ -26,9 +26,10 @@ def pieces(file: BinaryIO, encoding: str, wanted: Wanted, size: int, skip: int) 
     rows: list[dict[str, str]] = []
     lines: list[int] = []
     problems: list[RowProblem] = []
-    records = 0
+    records = characters = 0
     for number, line in numbered:
         records += 1
+        characters += len(line)
         try:
             cells = _cells(line, wanted, names) if line.strip() else None
         except _Unusable as error:
@@ -42,12 +43,12 @@ def pieces(file: BinaryIO, encoding: str, wanted: Wanted, size: int, skip: int) 
                 first = False
                 rows.append(cells)
                 lines.append(number)
-        if records == (min(size, skip) or size):
+        if records == (min(size, skip) or size) or characters > MOST_CHARACTERS:
             if skip:
                 skip -= records
             else:
                 yield _piece(records, rows, lines, problems, file.tell(), names)
-            rows, lines, problems, records = [], [], [], 0
+            rows, lines, problems, records, characters = [], [], [], 0, 0
     if records and not skip:
         yield _piece(records, rows, lines, problems, file.tell(), names)
 
@@ -82,10 +83,10 @@ def _cells(line: str, wanted: Wanted, names: dict[str, str]) -> dict[str, str]:
         field = wanted.mapping.field_of(name)
         if field is None:
             if wanted.mapping.other_columns == "refuse":
-                raise _Unusable(f"has a member that is unknown: {name[:40]}")
+                raise _Unusable(f"has a member that is unknown: {shown(name)}")
             continue
         if field in cells:
-            raise _Unusable(f"names one thing twice: {name[:40]}")
+            raise _Unusable(f"names one thing twice: {shown(name)}")
         cells[field] = _text(name, value)
         names.setdefault(field, name[:200])
     return cells
@@ -104,7 +105,7 @@ def _text(name: str, value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if not isinstance(value, str):
-        raise _Unusable(f"holds more than a plain value in {name[:40]}")
+        raise _Unusable(f"holds more than a plain value in {shown(name)}")
     if len(value) > LONGEST_CELL:
-        raise _Unusable(f"holds more than {LONGEST_CELL} characters in {name[:40]}")
+        raise _Unusable(f"holds more than {LONGEST_CELL} characters in {shown(name)}")
     return value

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from shared.imports.problems import FileRefused
+from shared.imports.problems import FileRefused, shown
 
 _Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 _FieldName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,59}$")]
@@ -168,7 +168,7 @@ class Wanted:
             said = f"missing: {', '.join(missing)}"
             # A row that names nothing we know may be no header but somebody's words: it is not repeated.
             names = cells if header.places else ()
-            if unknown := [cell.strip()[:40] for cell in names if cell.strip() and not self.mapping.field_of(cell)]:
+            if unknown := [shown(cell) for cell in names if cell.strip() and not self.mapping.field_of(cell)]:
                 said += f"; unknown: {', '.join(unknown[:20])}"
             if best is None or len(header.places) > best[0]:
                 best = (len(header.places), said)
@@ -203,9 +203,7 @@ class Wanted:
             field = self.mapping.field_of(cell)
             if field is None:
                 if self.mapping.other_columns == "refuse":
-                    raise FileRefused(
-                        f"the header has a column that is unknown: {cell.strip()[:40] or 'one of no name'}"
-                    )
+                    raise FileRefused(f"the header has a column that is unknown: {shown(cell) or 'one of no name'}")
             elif field in found:
                 both = f"{found[field]} and {cell.strip()}"
                 raise FileRefused(f"the header names one thing twice: {both}; leave one column out")

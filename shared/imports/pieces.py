@@ -5,6 +5,10 @@ from dataclasses import dataclass, field
 
 from shared.imports.problems import RowProblem
 
+#: Characters of a piece, about: one that holds more rows' worth of them ends early, so that memory stays bounded
+#: whatever the cells hold.
+MOST_CHARACTERS = 4 << 20
+
 
 @dataclass(slots=True)
 class Piece:

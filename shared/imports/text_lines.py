@@ -5,12 +5,12 @@ import io
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from shared.imports.problems import LONGEST_CELL, FileRefused
+from shared.imports.problems import LONGEST_ROW, FileRefused
 
 _BLOCK = 1 << 18
 
-#: Characters of a line that are looked at; a row of the longest cells is longer than any real one.
-LONGEST_LINE = 4 * LONGEST_CELL
+#: Characters of a line that are looked at.
+LONGEST_LINE = LONGEST_ROW
 
 #: What stands where a line was cut off: no text can hold it, so no cell with it is taken.
 CUT_OFF = "\udcff"

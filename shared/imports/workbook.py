@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from typing import BinaryIO
 
 from shared.imports.mapping import HEADER_WITHIN, Header, Wanted
-from shared.imports.pieces import Piece
-from shared.imports.problems import LONGEST_CELL, FileRefused, RowProblem
+from shared.imports.pieces import MOST_CHARACTERS, Piece
+from shared.imports.problems import LONGEST_CELL, LONGEST_ROW, FileRefused, RowProblem, shown
 from shared.imports.workbook_parts import Archive, Contents, Sheet, contents
 
 #: Columns of a sheet that are looked at; a sheet may have 16,384.
@@ -17,7 +17,15 @@ _COLUMNS = 1_024
 #: Rows that a sheet may have.
 _ROWS = 1_048_576
 
+#: What a cell takes in memory beside its characters, in bytes.
+_EACH_CELL = 100
+
 _CELL = re.compile(r"([A-Z]{1,3})[0-9]{1,7}")
+
+#: What a formula may come to that is no value. Source: the error values of ECMA-376, and #SPILL! and #CALC! of later.
+_ERRORS = frozenset(
+    {"#N/A", "#REF!", "#DIV/0!", "#NAME?", "#VALUE!", "#NUM!", "#NULL!", "#GETTING_DATA", "#SPILL!", "#CALC!"}
+)
 
 _NO_RESULT = "is a formula whose result was not saved: open the file, let it calculate, and save it"
 
@@ -29,6 +37,8 @@ class _Row:
     cells: dict[int, str] = field(default_factory=dict[int, str])
     #: Why a cell has none.
     faults: dict[int, str] = field(default_factory=dict[int, str])
+    #: Characters of its cells, with what a cell takes beside them.
+    weight: int = 0
 
 
 def pieces(file: BinaryIO, wanted: Wanted, size: int, skip: int) -> Iterator[Piece]:
@@ -39,18 +49,17 @@ def pieces(file: BinaryIO, wanted: Wanted, size: int, skip: int) -> Iterator[Pie
     archive = Archive(file)
     common = contents(archive)
     rows, header = _fitting(archive, common, wanted)
-    records = 0
     taken: list[_Row] = []
+    weight = 0
     for row in rows:
-        records += 1
         if skip:
             skip -= 1
-            records = 0
             continue
         taken.append(row)
-        if records == size:
+        weight += row.weight
+        if len(taken) == size or weight > MOST_CHARACTERS:
             yield _piece(taken, header, file.tell())
-            records, taken = 0, []
+            taken, weight = [], 0
     if taken:
         yield _piece(taken, header, file.tell())
 
@@ -73,7 +82,7 @@ def _fitting(archive: Archive, common: Contents, wanted: Wanted) -> tuple[Iterat
             refusals.append(str(error))
             continue
         return _rest(first[number + 1 :], rows), header
-    raise FileRefused(f"in sheet {sheets[0].name!r} {refusals[0]}")
+    raise FileRefused(f"in sheet {shown(sheets[0].name)!r} {refusals[0]}")
 
 
 def _rest(first: Sequence[_Row], rows: Iterator[_Row]) -> Iterator[_Row]:
@@ -174,15 +183,19 @@ class _SheetParser:
             return
         value = "".join(self._value)
         if self._kind == "e":
-            self._row.faults[self._place] = f"holds the error {value[:20]}"
+            said = value if value in _ERRORS else "of a formula"
+            self._row.faults[self._place] = f"holds the error {said}"
             return
         try:
             text = self._text(value)
         except (ValueError, IndexError, OverflowError):
             self._row.faults[self._place] = "holds what no workbook holds: save the file again"
             return
+        self._row.weight += _EACH_CELL + len(text)
         if len(text) > LONGEST_CELL:
             self._row.faults[self._place] = f"holds more than {LONGEST_CELL} characters"
+        elif self._row.weight > LONGEST_ROW:
+            self._row.faults[self._place] = f"is of a row with more than {LONGEST_ROW} characters"
         else:
             self._row.cells[self._place] = text
 

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import BinaryIO
+from typing import IO, BinaryIO, cast
 from xml.parsers import expat
 
 from shared.imports.problems import LONGEST_CELL, FileRefused
@@ -22,6 +22,15 @@ LARGEST_UNPACKED = 4 << 30
 #: A part larger than this must not have been packed more tightly than sheets can be.
 _SMALL = 10 << 20
 _TIGHTEST = 250
+
+#: A tag, with its attributes, or a comment: the parser holds all of one in memory. In bytes.
+_LONGEST_TAG = 1 << 20
+
+#: The parts in which a workbook says what is in it: larger ones say more than any program writes. In bytes.
+_LARGEST_COMMON = 16 << 20
+
+#: What is read of the archive at once: its directory is, and takes ten times as much memory. Bytes.
+_MOST_AT_ONCE = 1 << 20
 
 #: Memory that the texts of a workbook may take, in bytes, with what an object takes beside its characters.
 _LARGEST_TEXTS = 96 << 20
@@ -53,12 +62,31 @@ class Contents:
     from_1904: bool
 
 
+class _InBounds:
+    """A file of which nobody reads much at once, whatever its archive says of itself."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.seek = file.seek
+        self.tell = file.tell
+        self.seekable = file.seekable
+
+    def read(self, size: int = -1) -> bytes:
+        """Up to so many bytes. Raises FileRefused for more than a workbook needs."""
+        read = self._file.read(min(size, _MOST_AT_ONCE + 1) if size >= 0 else _MOST_AT_ONCE + 1)
+        if len(read) > _MOST_AT_ONCE:
+            raise FileRefused("it is no ordinary workbook: it is an archive of more parts than any workbook has")
+        return read
+
+
 class Archive:
     """The zip archive of a workbook, read in bounds. Raises FileRefused for one that is damaged or too large."""
 
     def __init__(self, file: BinaryIO) -> None:
         try:
-            self._zip = zipfile.ZipFile(file)
+            self._zip = zipfile.ZipFile(cast("IO[bytes]", _InBounds(file)))
+        except FileRefused:
+            raise
         except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError) as error:
             raise FileRefused("it is a damaged workbook: open it, save it again as .xlsx, and send that") from error
         self._unpacked = 0
@@ -76,8 +104,12 @@ class Archive:
         parser.StartDoctypeDeclHandler = _refuse_doctype
         try:
             with self._zip.open(self._bounded(part)) as file:
+                given = 0
                 while block := file.read(_BLOCK):
                     parser.Parse(block, False)
+                    given += len(block)
+                    if given - parser.CurrentByteIndex > _LONGEST_TAG:
+                        raise FileRefused(f"it is no ordinary workbook: it has a tag without end (in {part})")
                     yield
                 parser.Parse(b"", True)
                 yield
@@ -89,7 +121,9 @@ class Archive:
             raise FileRefused(f"it is a damaged workbook (in {part}): save it again as .xlsx, or as CSV") from error
 
     def read(self, part: str, start: "Start", end: "End", text: "Text") -> None:
-        """Parse a whole part."""
+        """Parse a whole part that a workbook has for all its sheets, except their texts."""
+        if part in self and self._zip.getinfo(part).file_size > _LARGEST_COMMON:
+            raise FileRefused(f"it is no ordinary workbook: its {part} is larger than any program writes it")
         for _ in self.parse(part, start, end, text):
             pass
 
@@ -179,7 +213,8 @@ def _texts(archive: Archive) -> list[str]:
             runs.append(part)
             length += len(part)
 
-    archive.read("xl/sharedStrings.xml", start, end, text)
+    for _ in archive.parse("xl/sharedStrings.xml", start, end, text):
+        pass
     return texts
 
 

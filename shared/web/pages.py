@@ -15,7 +15,7 @@ K = TypeVar("K")
 
 Limit = Annotated[int, Query(ge=1, le=200, description="Most items on the page.")]
 CursorText = Annotated[
-    str | None, Query(max_length=300, description="`next` of the page before; none for the first page.")
+    str | None, Query(max_length=4_000, description="`next` of the page before; none for the first page.")
 ]
 
 

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request
+from pydantic import Field
 
 from services.intelligence.commands import sources, taking_in
 from services.intelligence.settings import Settings
@@ -26,8 +27,11 @@ Sending = Annotated[Caller, Depends(allowed(Permission.IMPORT_REGISTER))]
 SourceName = Annotated[str, Path(max_length=40, description="A source: see `/sources`.", examples=["nts"])]
 FileId = Annotated[int, Path(ge=1, le=2**62, description="Number of a file.")]
 
-_files = Cursor[int](int)
-_problems = Cursor[tuple[int, str, str]](tuple[int, str, str])
+_Number = Annotated[int, Field(strict=True, ge=0, le=2**62)]
+#: As the database holds them: without the one character that it has not.
+_Words = Annotated[str, Field(pattern=r"^[^\x00]*$")]
+_files = Cursor[int](_Number)
+_problems = Cursor[tuple[int, str, str]](tuple[_Number, _Words, _Words])
 
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _FILE = {

@@ -120,9 +120,12 @@ async def suspend_training(
     work: UnitOfWork, caller: Caller, concern_id: UUID, expected: ExpectedVersion, body: SuspendTraining
 ) -> Answer:
     """Suspend training where a concern lies."""
+    ended = [one.restored_on for one in await concern_life.suspensions_of(work.connection, concern_id)]
 
     def decide(concern: Concern) -> tuple[Concern, EventData]:
         on = _day(work, "suspended_on", body.suspended_on)
+        if any(day is not None and on < day for day in ended):
+            raise RuleBroken("suspended_on", "is before the end of an earlier suspension")
         return following_up.suspend_training(concern, uuid7(), body.reason, on, why=body.rationale)
 
     return await change(work, caller, concern_id, expected, decide, called="training suspended", reason=body.rationale)

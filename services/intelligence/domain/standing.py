@@ -132,6 +132,7 @@ class Life:
     def close(self, reason: ClosureReason, on: date, why: str) -> "Life":
         """Close it on this office's register. The national register and enhanced monitoring may go on."""
         stage = machines.CONCERN.move(self.stage, Command.CLOSE, self, why)
+        _require_not_before("closed_on", on, self.standing(Register.REGIONAL_REGISTER).since)
         return replace(self, stage=stage, closed_on=on, closure_reason=reason)
 
     def merge(self, into: UUID, on: date, why: str) -> "Life":
@@ -151,6 +152,7 @@ class Life:
         standing = self.standing(register)
         state = machines.REGISTER.move(standing.state, Command.ESCALATE, (self, standing), why)
         check = machines.CHECK.move(standing.check, Command.LAPSE, (self, standing), None)
+        _require_not_before("escalated_on", on, standing.since)
         return self._with(Standing(register, state, on, check))
 
     def de_escalate(self, register: Register, on: date, why: str, *, conditionally: bool = False) -> "Life":
@@ -159,6 +161,7 @@ class Life:
         command = Command.DE_ESCALATE_CONDITIONALLY if conditionally else Command.DE_ESCALATE
         state = machines.REGISTER.move(standing.state, command, (self, standing), why)
         _require_not_before("de_escalated_on", on, standing.since)
+        _require_not_before("de_escalated_on", on, standing.checked_on)
         return self._with(replace(standing, state=state, since=on))
 
     def plan_check(self, register: Register, due_on: date, why: str) -> "Life":
@@ -172,6 +175,8 @@ class Life:
         standing = self.standing(register)
         command = Command.FIND_EFFECTIVE if effective else Command.FIND_NOT_EFFECTIVE
         check = machines.CHECK.move(standing.check, command, (self, standing), why)
+        # What was found before it was put there is no ground for taking it off.
+        _require_not_before("checked_on", on, standing.since)
         return self._with(replace(standing, check=check, checked_on=on))
 
     def fall_overdue(self, register: Register, today: date) -> "Life":
@@ -223,7 +228,8 @@ class Life:
             is_unsettled(one) for one in self.conditions_of(register)
         ):
             state = machines.REGISTER.move(standing.state, Command.FULFIL, view, None)
-            return self._with(replace(standing, state=state, since=on))
+            # A condition may have been met before the conditional removal, and that noted after it.
+            return self._with(replace(standing, state=state, since=max(on, standing.since or on)))
         return self
 
     # Training --------------------------------------------------------------------------------------------------------
@@ -291,6 +297,9 @@ class Life:
             state is RegisterState.OFF and standing.since is not None
         )
         yield "taken off without an effective check", taken_off and check is not CheckState.EFFECTIVE
+        if standing.since is not None and standing.checked_on is not None:
+            yield "checked before it was there", state is RegisterState.ON and standing.checked_on < standing.since
+            yield "taken off before the check", taken_off and standing.since < standing.checked_on
         yield "a check of a register it was never on", standing.since is None and check is not CheckState.NONE
         has_result = check in (CheckState.EFFECTIVE, CheckState.NOT_EFFECTIVE)
         yield "a check's result without its day", has_result != (standing.checked_on is not None)

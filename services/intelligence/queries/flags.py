@@ -8,7 +8,14 @@ from fractions import Fraction
 from uuid import UUID
 
 from services.intelligence.domain.flag_explanation import Compared, Interval, Numbers, sentences
-from services.intelligence.domain.small_numbers import ALL_SPECIALTIES, SurveyCount, SurveyRow, withheld
+from services.intelligence.domain.small_numbers import (
+    ALL_SPECIALTIES,
+    Edition,
+    SurveyCount,
+    SurveyRow,
+    is_small,
+    withheld,
+)
 from services.intelligence.domain.spc import chart_of
 from services.intelligence.policies import flag_rule
 from services.intelligence.store import flags
@@ -122,8 +129,18 @@ async def withheld_among(connection: Connection, found: Iterable[StoredFlag]) ->
 
 
 def _withheld(counts: Collection[Respondents]) -> set[UUID]:
-    rows = withheld(SurveyCount(_row(count), count.n, count.earlier, count.first_file) for count in counts)
+    rows = withheld(map(_count, counts))
     return {count.id for count in counts if _row(count) in rows}
+
+
+def _count(count: Respondents) -> SurveyCount:
+    editions: list[Edition] = []
+    for n, since in zip(count.n, count.since, strict=True):
+        # A flag that changed alone, as its benchmark did, says no other number.
+        if not editions or editions[-1].respondents != n:
+            editions.append(Edition(int(since.timestamp() * 1_000_000), n))
+    *earlier, now = editions
+    return SurveyCount(_row(count), now.respondents, now.since, earlier)
 
 
 def _row(count: Respondents) -> SurveyRow:
@@ -148,14 +165,23 @@ async def _benchmark(connection: Connection, flag: StoredFlag) -> StoredBenchmar
     rule = flag_rule(flag.edition)
     # Of a group all of whose other means are shown, the quartiles and the mean would give the one that is not.
     over_all = flag.report_type in rule.over_all_specialties
-    compared = (
-        count
-        for count in counts
-        if count.report_type == flag.report_type and (over_all or count.specialty == flag.specialty)
+    compared = [count for count in counts if _is_among(count, flag, over_all=over_all)]
+    if is_small(found.results - len(compared)):
+        # The rest is of providers that are not on the register. Of one or two results all numbers would follow, and
+        # with those of another group what must not be told of these providers.
+        others = await flags.respondents_beyond(connection, flag.indicator, flag.year)
+        hidden |= _withheld(others)
+        compared += [count for count in others if _is_among(count, flag, over_all=over_all)]
+    return None if any(count.id in hidden for count in compared) else found
+
+
+def _is_among(count: Respondents, flag: StoredFlag, *, over_all: bool) -> bool:
+    """True if a result is one of those that a flag's is compared with."""
+    return (
+        count.report_type == flag.report_type
+        and (over_all or count.specialty == flag.specialty)
+        and count.n[-1] >= flag_rule(flag.edition).least_respondents
     )
-    if any(count.id in hidden and count.n >= rule.least_respondents for count in compared):
-        return None
-    return found
 
 
 def _view(flag: StoredFlag, is_withheld: bool) -> FlagView:

@@ -77,10 +77,9 @@ class Respondents:
     specialty: str
     indicator: str
     year: int
-    n: int
-    earlier: tuple[int, ...]
-    #: The file that first brought the result.
-    first_file: int
+    #: Each number, oldest first, and since when it was answered.
+    n: tuple[int, ...]
+    since: tuple[datetime, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,16 +182,38 @@ async def respondents_of(connection: Connection, families: Collection[Family]) -
     """How many answered for each result of these families."""
     rows = await connection.fetch(
         """
-        select f.id, f.report_type, f.provider_code, f.site_code, f.specialty, f.indicator, f.year, f.n,
-               array(select c.n from flag_corrections c where c.flag_id = f.id) as earlier,
-               least(f.file_id, (select min(c.file_id) from flag_corrections c where c.flag_id = f.id)) as first_file
+        select f.id, f.report_type, f.provider_code, f.site_code, f.specialty, f.indicator, f.year,
+               array(select c.n from flag_corrections c where c.flag_id = f.id order by c.version) || f.n as n,
+               array(select c.since from flag_corrections c where c.flag_id = f.id order by c.version) || f.since
+                   as since
         from unnest($1::text[], $2::text[], $3::int[]) as k (provider_code, indicator, year)
         join flags f using (provider_code, indicator, year)""",
         [family.provider_code for family in families],
         [family.indicator for family in families],
         [family.year for family in families],
     )
-    return [Respondents(**{**dict(row), "earlier": tuple(row["earlier"])}) for row in rows]
+    return [_respondents(row) for row in rows]
+
+
+def _respondents(row: asyncpg.Record) -> Respondents:
+    return Respondents(**{**dict(row), "n": tuple(row["n"]), "since": tuple(row["since"])})
+
+
+async def respondents_beyond(connection: Connection, indicator: str, year: int) -> list[Respondents]:
+    """How many answered for each result on one indicator in one year of providers that are not on the register."""
+    rows = await connection.fetch(
+        """
+        select uuidv7() as id, r.report_type, r.provider_code, r.site_code, r.specialty, r.indicator, r.year,
+               array_agg(r.n order by f.finished_at, f.id) as n,
+               array_agg(f.finished_at order by f.finished_at, f.id) as since
+        from survey_result_rows r join import_files f on f.id = r.file_id and f.finished_at is not null
+        where r.indicator = $1 and r.year = $2
+          and not exists (select from organisations o where o.ods_code = r.provider_code)
+        group by r.report_type, r.provider_code, r.site_code, r.specialty, r.indicator, r.year""",
+        indicator,
+        year,
+    )
+    return [_respondents(row) for row in rows]
 
 
 async def families_of(connection: Connection, indicator: str, year: int) -> list[Family]:

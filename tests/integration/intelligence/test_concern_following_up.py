@@ -158,6 +158,8 @@ async def test_training_is_suspended_and_restored_with_reasons_that_tell_quality
     assert concern.view["training"] == "suspended"
     assert (await concern.ask("closure", closure_reason="resolved")).status_code == 409
     await concern.do("training/restoration", reason="placements_moved")
+    overlapping = await concern.ask("training/suspension", reason="patient_safety", suspended_on="2024-06-01")
+    assert (overlapping.status_code, overlapping.json()["errors"][0]["field"]) == (422, "body.suspended_on")
     await concern.do("training/suspension", reason="patient_safety")
     (suspended, again), (restored,) = (
         await intelligence.emitted(TrainingSuspended),

@@ -131,6 +131,29 @@ async def test_nothing_under_three_follows_from_what_is_shown_of_surveys_over_ti
     assert {n for n in truth.values() if is_small(n)} == {2}
 
 
+async def test_benchmarks_do_not_tell_of_the_few_at_a_provider_that_is_not_on_the_register(
+    intelligence: ServiceUnderTest,
+) -> None:
+    """One result is not on the register: what the benchmark has beyond the others is its, in each of two reports."""
+
+    async def benchmarks(beyond: int) -> list[Any]:
+        year = 2000 + beyond
+        rows = [f"FICTHT00{m},,Surgery,Induction,{year},{60 + m},9,{20 + m},nts\n" for m in (1, 2, 3)]
+        rows += [f"FICTHT00{m},,All,Induction,{year},{60 + m},9,{20 + m},nts-provider\n" for m in (1, 2, 3)]
+        rows += [f"ZZZ01,,Surgery,Induction,{year},50,9,10,nts\n"]
+        rows += [f"ZZZ01,,All,Induction,{year},50,9,{10 + beyond},nts-provider\n"]
+        text = HEADER.replace("n\n", "n,report_type\n") + "".join(rows)
+        sent = await intelligence.call("POST", "/imports/nts", role=Role.QUALITY_OFFICER, content=text.encode())
+        assert sent.json()["refused"] == 0, sent.text
+        asked = {"provider": TRUST, "year": str(year)}
+        found = (await intelligence.call("GET", "/flags", role=Role.READER, params=asked)).json()["items"]
+        shown = [await intelligence.call("GET", f"/flags/{one['id']}", role=Role.READER) for one in found]
+        return [one.json()["benchmark"] is not None for one in shown]
+
+    assert await benchmarks(beyond=7) == [True, True]
+    assert False in await benchmarks(beyond=2)
+
+
 def fields_with_small_numbers(answer: Any, counts: set[str], others: set[str]) -> Iterator[str]:
     for field, number in numbers_in(answer):
         assert field in counts | others, f"say whether {field!r} counts people or concerns"

@@ -262,3 +262,25 @@ def test_json_lines_are_gone_on_with_likewise(rows: list[tuple[str, str, str]], 
     whole, _ = read(content, size=2)
     assert [row[1:] for row in whole] == [("first", "", "1"), *rows]
     assert read(content, size=2, skip=skip)[0] == whole[skip:]
+
+
+STRICT = Wanted(MAPPING.model_copy(update={"other_columns": "refuse"}), WANTED.required)
+
+
+@pytest.mark.parametrize("wanted", [WANTED, STRICT])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"provider,\xff\nA,1\n",
+        b"provider,n,\xff\x01\nA,1,2\n",
+        b'{"provider":"A","n":1}\n{"provider":"A","n":1,"\\ud800\\u0000":2}\n',
+        b'{"provider":"A","n":1}\n{"provider":"A","n":[1],"n":2}\n',
+    ],
+)
+def test_what_is_said_of_a_file_is_text_whatever_the_file_calls_things(content: bytes, wanted: Wanted) -> None:
+    try:
+        said = [problem.reason for problem in read(content, wanted=wanted)[1]]
+    except FileRefused as error:
+        said = [str(error)]
+    assert all(is_text(one.replace("\ufffd", "")) for one in said)
+    assert "\x00" not in "".join(said)

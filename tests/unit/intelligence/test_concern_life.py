@@ -2,6 +2,7 @@
 
 import os
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from enum import StrEnum
@@ -37,7 +38,7 @@ from shared.rules import NotInThisState, RuleBroken
 from shared.state_machine import Machine
 from tests.unit.intelligence.lives import OutsideTheMachine, Walker, every_step, undeclared_moves
 
-DAY, LATER = date(2025, 3, 1), date(2025, 4, 1)
+EARLIER, DAY, LATER = date(2025, 2, 1), date(2025, 3, 1), date(2025, 4, 1)
 NATIONAL = Register.NATIONAL_REGISTER
 REGIONAL = Register.REGIONAL_REGISTER
 
@@ -291,6 +292,45 @@ def test_an_effectiveness_check_comes_before_de_escalation() -> None:
     with pytest.raises(NotInThisState, match="effectiveness check"):
         ineffective.de_escalate(NATIONAL, DAY, "x")
     assert checked(ineffective).de_escalate(NATIONAL, DAY, "x").standing(NATIONAL).state is RegisterState.OFF
+
+
+@pytest.mark.parametrize(
+    ("field", "act"),
+    [
+        (
+            "checked_on",
+            lambda: on().plan_check(NATIONAL, LATER, "x").record_check(NATIONAL, EARLIER, "x", effective=True),
+        ),
+        (
+            "de_escalated_on",
+            lambda: (
+                on()
+                .plan_check(NATIONAL, LATER, "x")
+                .record_check(NATIONAL, LATER, "x", effective=True)
+                .de_escalate(NATIONAL, DAY, "x")
+            ),
+        ),
+        ("escalated_on", lambda: checked(on()).de_escalate(NATIONAL, LATER, "x").escalate(NATIONAL, DAY, "x")),
+        (
+            "closed_on",
+            lambda: (
+                checked(on(REGIONAL), REGIONAL)
+                .de_escalate(REGIONAL, LATER, "x")
+                .close(ClosureReason.RESOLVED, DAY, "x")
+            ),
+        ),
+    ],
+)
+def test_days_follow_one_another_as_what_happened_on_them(field: str, act: Callable[[], Life]) -> None:
+    with pytest.raises(RuleBroken, match="is before") as refused:
+        act()
+    assert refused.value.field == field
+
+
+def test_a_condition_met_before_the_removal_on_conditions_ends_it_no_earlier_than_that() -> None:
+    removed = checked(on().set_condition(condition(), "x")).de_escalate(NATIONAL, LATER, "x", conditionally=True)
+    met = removed.settle_condition(UUID(int=1), ExitConditionState.MET, DAY, "x")
+    assert met.standing(NATIONAL).since == LATER
 
 
 def test_what_was_effective_once_does_not_count_for_the_next_time() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.intelligence.domain.small_numbers import LEAST, SurveyCount, SurveyRow, is_small, withheld
+from services.intelligence.domain.small_numbers import LEAST, Edition, SurveyCount, SurveyRow, is_small, withheld
 from tests.fixtures.attacks import factors_of
 
 SITES = ("A", "B", "C")
@@ -63,11 +63,11 @@ def test_totals_of_all_specialties_that_leave_something_over_could_be_subtracted
 
 
 def test_parts_that_come_after_their_total_was_read_are_withheld_beside_a_small_one() -> None:
-    total = SurveyCount(row(), 10, first_file=1)
-    later = [SurveyCount(row("A"), 8, first_file=2), SurveyCount(row("B"), 2, first_file=2)]
+    total = SurveyCount(row(), 10, since=1)
+    later = [SurveyCount(row("A"), 8, since=2), SurveyCount(row("B"), 2, since=2)]
     assert sites_of(withheld([total, *later])) == {"", "A", "B"}
     assert sites_of(withheld([total, later[0]])) == {"", "A"}
-    large = [SurveyCount(row("A"), 6, first_file=2), SurveyCount(row("B"), 4, first_file=2)]
+    large = [SurveyCount(row("A"), 6, since=2), SurveyCount(row("B"), 4, since=2)]
     assert withheld([total, *large]) == frozenset()
 
 
@@ -88,8 +88,36 @@ def test_two_reports_that_differ_by_two_about_the_same_are_withheld(other: int, 
     ("now", "before", "expected"), [(12, 11, True), (12, 10, True), (12, 9, False), (12, 12, False)]
 )
 def test_a_correction_by_one_or_two_withholds_the_row_and_its_total(now: int, before: int, expected: bool) -> None:
-    counts = [SurveyCount(row(), 30), SurveyCount(row("A"), now, (before,)), SurveyCount(row("B"), 18)]
+    counts = [SurveyCount(row(), 30), SurveyCount(row("A"), now, 1, (Edition(0, before),)), SurveyCount(row("B"), 18)]
     assert sites_of(withheld(counts)) == ({"", "A"} if expected else set())
+
+
+def corrected(one: SurveyRow, before: int, now: int) -> SurveyCount:
+    return SurveyCount(one, now, 2, (Edition(1, before),))
+
+
+def test_a_total_is_withheld_if_what_it_leaves_over_changes_by_one_or_two() -> None:
+    kept = SurveyCount(row("A"), 20, 1)
+    assert sites_of(withheld([corrected(row(), 40, 44), kept, corrected(row("B"), 17, 20)])) >= {""}
+    assert withheld([corrected(row(), 40, 46), kept, corrected(row("B"), 17, 20)]) == frozenset()
+
+
+def test_a_total_that_left_two_over_stays_withheld_when_a_part_of_it_is_corrected() -> None:
+    kept = [SurveyCount(row(), 40, 1), SurveyCount(row("A"), 20, 1)]
+    assert "" in sites_of(withheld([*kept, corrected(row("B"), 18, 10)]))
+    assert withheld([*kept, corrected(row("B"), 17, 10)]) == frozenset()
+
+
+def test_a_part_that_is_corrected_after_its_total_was_read_is_withheld_beside_a_small_one() -> None:
+    total, other, small = SurveyCount(row(), 40, 1), SurveyCount(row("A"), 20, 1), SurveyCount(row("C"), 2, 2)
+    assert sites_of(withheld([total, other, corrected(row("B"), 10, 18), small])) == {"", "B", "C"}
+
+
+def test_what_is_left_over_is_that_beyond_the_rows_of_any_report() -> None:
+    other = SurveyRow("FICTHT001", "A", "Surgery", "Handover", 2024, "other")
+    counts = [SurveyCount(row(), 40), SurveyCount(row("A"), 20), SurveyCount(row("B"), 13)]
+    assert withheld(counts) == frozenset()
+    assert row() in withheld([*counts, SurveyCount(other, 25)])
 
 
 def test_rows_of_another_provider_indicator_or_year_have_nothing_to_do_with_each_other() -> None:
