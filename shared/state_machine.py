@@ -48,8 +48,11 @@ class Machine(Generic[S, T]):
         initial: S,
         transitions: Iterable[Transition[S, T]],
         final: Iterable[S] = (),
+        words: Mapping[StrEnum, str] | None = None,
     ) -> None:
         """``name`` is how messages call the thing; ``final`` are the states that nothing leads out of, on purpose.
+
+        ``words`` say commands, as what follows “to”, and states in messages; what they leave out is said by its name.
 
         Raises BadMachine if a command could lead two ways from one state, if a state cannot be reached, or if one that
         is not final cannot be left or a final one can.
@@ -58,6 +61,7 @@ class Machine(Generic[S, T]):
         self.states = states
         self.initial = initial
         self.final = frozenset(final)
+        self._words = dict(words or {})
         self._rows: dict[tuple[S, StrEnum], Transition[S, T]] = {}
         for row in transitions:
             for source in row.sources:
@@ -77,7 +81,7 @@ class Machine(Generic[S, T]):
             raise NotInThisState(self._refusal(state, command))
         for guard in row.guards:
             if (why_not := guard(about)) is not None:
-                raise NotInThisState(f"{self.name} cannot {_words(command)}: {why_not}.")
+                raise NotInThisState(f"{self.name} cannot {self._said(command)}: {why_not}.")
         if row.needs_reason and not (reason and reason.strip()):
             raise RuleBroken("rationale", f"is needed to {_words(command)}; say why")
         return state if row.target is None else row.target
@@ -95,7 +99,11 @@ class Machine(Generic[S, T]):
         sources = [source for source, other in self._rows if other == command]
         if not sources:
             return f"{self.name} knows no command {_words(command)}."
-        return f"{self.name} is {_words(state)}; to {_words(command)} it has to be {' or '.join(map(_words, sources))}."
+        fitting = " or ".join(map(self._said, sources))
+        return f"{self.name} is {self._said(state)}; to {self._said(command)} it has to be {fitting}."
+
+    def _said(self, name: StrEnum) -> str:
+        return self._words.get(name) or _words(name)
 
     def _check(self) -> None:
         left: Mapping[S, set[S]] = {state: set() for state in self.states}

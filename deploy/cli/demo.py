@@ -95,7 +95,11 @@ async def _play(stack: Stack, tell: Callable[[str], None]) -> dict[str, Any]:
         await api.close()
     counts = observer.counts
     return {
+        "intelligence_flagged": counts["intelligence.flagged"],
+        "concerns_proposed": counts["concern.proposed"],
         "concerns_raised": counts["concern.raised"],
+        "concerns_escalated": counts["concern.escalated"],
+        "concerns_de_escalated": counts["concern.de-escalated"],
         "visits_scheduled": counts["visit.scheduled"],
         "outcomes_recorded": counts["outcome.recorded"],
         "investments_adjusted": counts["investment.adjusted"],

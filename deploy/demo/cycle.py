@@ -1,4 +1,4 @@
-"""The story: one concern about a fictional trust, from the first report to the people who hear of the outcome."""
+"""The story: one concern about a fictional trust, from the signals that point to it to its closing."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from importlib.resources import files as package_files
 from typing import Any
 
 from deploy.demo.api import Api, DemoFailed
+from deploy.demo.concern import QUALITY_LEAD, QualityTeam
 from deploy.demo.observer import Observer
 from shared.reference import files
 from shared.reference.financial_year import FinancialYear
@@ -33,8 +34,6 @@ _PEOPLE = (
 )
 _CONFLICTED = "Bram Hollis"
 
-_QUALITY_LEAD = "quality-lead-1"
-
 
 @dataclass
 class Cycle:
@@ -47,6 +46,7 @@ class Cycle:
     #: The trust the story is about, and one of its sites; they stand in the shipped register of fictional providers.
     trust: str = "FICTHT001"
     site: str = "FICTHT001A"
+    programme: str = "General surgery"
 
     async def import_registers(self) -> None:
         """Import both registers of organisations and both of concerns, and the directory of stakeholders."""
@@ -68,11 +68,16 @@ class Cycle:
         trust = await self.api.get("intelligence", f"/providers/{self.trust}")
         await self._sign_agreement(trust)
         panel = await self._gather_panel()
-        concern = await self._raise_concern(trust)
-        requirement = await self._rate(concern)
-        visit = await self._schedule(concern, requirement, panel)
+        team = QualityTeam(self.api, self.observer, self.say, self.today, self.trust, self.site, self.programme)
+        proposal = await team.import_survey()
+        await team.hear_a_learner()
+        concern = await team.accept(proposal)
+        requirement = await team.rate(concern)
+        await team.escalate(concern)
+        visit = await self._schedule(requirement, panel)
         outcome = await self._record(visit)
         await self._decide(outcome)
+        await team.follow_up(concern)
         return await self.api.get("intelligence", f"/concerns/{concern['id']}")
 
     async def _sign_agreement(self, trust: dict[str, Any]) -> None:
@@ -119,71 +124,7 @@ class Cycle:
         self.say(f"The pool has {len(pool)} people; one lay partner has declared a conflict of interest with the trust")
         return pool
 
-    async def _raise_concern(self, trust: dict[str, Any]) -> dict[str, Any]:
-        items = [
-            await self.api.post("intelligence", "/intelligence", body, role=Role.QUALITY_OFFICER)
-            for body in (
-                {
-                    "provider_code": self.trust,
-                    "site_code": self.site,
-                    "programme": "General surgery",
-                    "learner_group": "medical",
-                    "standards": ["3.5"],
-                    "source_kind": "nts",
-                    "source_date": self.today.isoformat(),
-                    "summary": "Red for clinical supervision out of hours and for workload, the third year running.",
-                },
-                {
-                    "provider_code": self.trust,
-                    "programme": "General surgery",
-                    "source_kind": "freedom_to_speak_up_guardian",
-                    "source_date": self.today.isoformat(),
-                    "summary": "The guardian reports two conversations about being left alone on nights.",
-                },
-            )
-        ]
-        concern = await self.api.post(
-            "intelligence",
-            "/concerns",
-            {
-                "provider_code": self.trust,
-                "site_code": self.site,
-                "programme": "General surgery",
-                "learner_group": "medical",
-                "standards": ["3.5", "1.6"],
-                "source_kind": "learner",
-                "source_date": self.today.isoformat(),
-                "summary": "Doctors in training are left without senior supervision at night.",
-                "item_ids": [item["id"] for item in items],
-                "reporter": {"name": "Ash Quillfeather", "contact": "ash@learners.example"},
-            },
-            role=Role.QUALITY_OFFICER,
-        )
-        self.say(
-            f"Quality officer raises {concern['reference']} about {trust['name']}, resting on {len(items)} items of "
-            "intelligence; who raised it is in no event"
-        )
-        await self.observer.wait_for("concern.raised", lambda seen: seen.envelope.subject == concern["id"])
-        return concern
-
-    async def _rate(self, concern: dict[str, Any]) -> str:
-        """Confirm the category; the requirement that follows."""
-        body = {"impact": 4, "likelihood": 4, "category": 3, "rationale": "Patients were at risk on several nights."}
-        await self.api.post(
-            "intelligence",
-            f"/concerns/{concern['id']}/ratings",
-            body,
-            role=Role.QUALITY_LEAD,
-            subject=_QUALITY_LEAD,
-            version=concern["version"],
-        )
-        self.say("Quality lead rates it 4 × 4 = 16 and confirms category 3 (major)")
-        required = await self.observer.wait_for(
-            "visit.required", lambda seen: str(seen.envelope.correlationid) == concern["id"]
-        )
-        return required.envelope.subject
-
-    async def _schedule(self, concern: dict[str, Any], requirement: str, pool: dict[str, str]) -> dict[str, Any]:
+    async def _schedule(self, requirement: str, pool: dict[str, str]) -> dict[str, Any]:
         seats = {name: roles[0] for name, _, roles in _PEOPLE}
         body: dict[str, Any] = {
             "provider_code": self.trust,
@@ -220,7 +161,7 @@ class Cycle:
                 "agreed_by": visit["people"],
             },
             role=Role.QUALITY_LEAD,
-            subject=_QUALITY_LEAD,
+            subject=QUALITY_LEAD,
             version=visit["version"],
         )
         self.say("Quality lead records the outcome; the whole panel agreed, the lay partner like anybody")
@@ -241,7 +182,7 @@ class Cycle:
         path = f"/proposals/{proposal['id']}/approval"
         body = {"note": "Agreed with the trust's director of medical education."}
         own = await self.api.try_post(
-            "funding", path, body, role=Role.FINANCE_APPROVER, subject=_QUALITY_LEAD, version=proposal["version"]
+            "funding", path, body, role=Role.FINANCE_APPROVER, subject=QUALITY_LEAD, version=proposal["version"]
         )
         if own.status_code != 403:
             raise DemoFailed(f"An approval by who recorded the outcome was answered with {own.status_code}, not 403.")

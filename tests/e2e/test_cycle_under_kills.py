@@ -98,11 +98,16 @@ def test_an_undisturbed_cycle_reaches_every_stage(undisturbed: Ended) -> None:
     for name in (
         "concern.raised",
         "concern.rated",
+        "concern.escalated",
+        "condition.set",
         "visit.required",
         "visit.scheduled",
         "outcome.recorded",
         "investment.proposed",
         "investment.adjusted",
+        "condition.settled",
+        "concern.de-escalated",
+        "concern.closed",
     ):
         assert undisturbed.events[name] == 1, name
     assert undisturbed.delivered == undisturbed.mails >= undisturbed.events["notification.delivered"] > 0

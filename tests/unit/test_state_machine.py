@@ -51,6 +51,17 @@ def test_a_command_that_does_not_fit_the_state_says_which_does() -> None:
         LIGHT.move(Light.BROKEN, Do.SMASH, "clear", "x")
 
 
+def test_commands_and_states_are_said_in_the_words_that_are_given() -> None:
+    words = {Do.GO: "be driven by", Light.GREEN: "showing green"}
+    said = Machine(
+        "The light", Light, initial=Light.RED, transitions=[GO, STOP, SMASH], final=[Light.BROKEN], words=words
+    )
+    with pytest.raises(NotInThisState, match="The light is showing green; to be driven by it has to be red"):
+        said.move(Light.GREEN, Do.GO, "clear", "x")
+    with pytest.raises(NotInThisState, match="The light cannot be driven by: the road is full"):
+        said.move(Light.RED, Do.GO, "full", "x")
+
+
 def test_a_guard_says_why_not() -> None:
     with pytest.raises(NotInThisState, match="The light cannot go: the road is full; wait"):
         LIGHT.move(Light.RED, Do.GO, "full", "x")

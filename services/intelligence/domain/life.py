@@ -111,13 +111,13 @@ def _off_all_registers(life: "Life") -> str | None:
 
 
 def _is_rated(life: "Life") -> str | None:
-    return None if life.stage is Stage.RATED else f"it is {life.stage}; confirm a category first"
+    return None if life.stage is Stage.RATED else f"the concern is {life.stage}; confirm a category first"
 
 
 def _category_is_suspension(life: "Life") -> str | None:
     if life.category is Category.TRAINING_SUSPENDED:
         return None
-    return "its category is not 4, training suspended; confirm that category with its grounds first"
+    return "the concern's category is not 4, training suspended; confirm that category with its grounds first"
 
 
 def _least_category(view: "tuple[Life, Standing]") -> str | None:
@@ -139,7 +139,10 @@ def _found_effective(view: "tuple[Life, Standing]") -> str | None:
 def _no_condition_left(view: "tuple[Life, Standing]") -> str | None:
     life, standing = view
     left = sum(is_unsettled(condition) for condition in life.conditions_of(standing.register))
-    return f"{left} of its exit conditions are not met; settle them first or remove it conditionally" if left else None
+    if not left:
+        return None
+    still = "1 exit condition is" if left == 1 else f"{left} exit conditions are"
+    return f"{still} not met; settle what is left first, or take it off on conditions"
 
 
 def _conditions_open_and_none_missed(view: "tuple[Life, Standing]") -> str | None:
@@ -148,7 +151,7 @@ def _conditions_open_and_none_missed(view: "tuple[Life, Standing]") -> str | Non
     if ExitConditionState.MISSED in states:
         return "an exit condition was missed; let it be met or withdraw it first"
     if ExitConditionState.OPEN not in states:
-        return "no exit condition is open; set one, or remove it without conditions"
+        return "no exit condition is open; set one, or take it off without conditions"
     return None
 
 
@@ -186,12 +189,20 @@ CONCERN: "Machine[Stage, Life]" = Machine(
         Transition(C.MERGE, OPEN, Stage.MERGED, [_training_runs, _off_all_registers]),
         Transition(C.REOPEN, [Stage.CLOSED], Stage.REOPENED),
     ],
+    words={
+        C.RATE: "be rated",
+        C.CORRECT: "be corrected",
+        C.TAKE_OVER: "take over another one",
+        C.CLOSE: "be closed",
+        C.MERGE: "be merged into another one",
+        C.REOPEN: "be reopened",
+    },
 )
 
 _R = RegisterState
 
 REGISTER: "Machine[RegisterState, tuple[Life, Standing]]" = Machine(
-    "The concern's entry",
+    "The concern's entry in the register",
     RegisterState,
     initial=_R.OFF,
     transitions=[
@@ -206,6 +217,13 @@ REGISTER: "Machine[RegisterState, tuple[Life, Standing]]" = Machine(
         ),
         Transition(C.FULFIL, [_R.REMOVED_CONDITIONALLY], _R.OFF, [_all_settled], needs_reason=False),
     ],
+    words={
+        C.ESCALATE: "be put there",
+        C.SET_CONDITION: "get an exit condition",
+        C.DE_ESCALATE: "be taken off",
+        C.DE_ESCALATE_CONDITIONALLY: "be taken off on conditions",
+        C.FULFIL: "be taken off for good",
+    },
 )
 
 _K = CheckState
@@ -221,6 +239,12 @@ CHECK: "Machine[CheckState, tuple[Life, Standing]]" = Machine(
         Transition(C.FIND_NOT_EFFECTIVE, [_K.DUE, _K.OVERDUE], _K.NOT_EFFECTIVE, [_is_on]),
         Transition(C.LAPSE, list(_K), _K.NONE, needs_reason=False),
     ],
+    words={
+        C.PLAN_CHECK: "be planned",
+        C.FIND_EFFECTIVE: "have a result",
+        C.FIND_NOT_EFFECTIVE: "have a result",
+        _K.NONE: "not planned",
+    },
 )
 
 _E = ExitConditionState
@@ -235,6 +259,7 @@ CONDITION: "Machine[ExitConditionState, ExitCondition]" = Machine(
         Transition(C.MISS, [_E.OPEN], _E.MISSED),
         Transition(C.WITHDRAW, [_E.OPEN, _E.MISSED], _E.WITHDRAWN),
     ],
+    words={C.MEET: "be met", C.MISS: "be missed", C.WITHDRAW: "be withdrawn"},
 )
 
 TRAINING: "Machine[TrainingState, Life]" = Machine(
@@ -250,6 +275,7 @@ TRAINING: "Machine[TrainingState, Life]" = Machine(
         ),
         Transition(C.RESTORE_TRAINING, [TrainingState.SUSPENDED], TrainingState.RUNNING),
     ],
+    words={C.SUSPEND_TRAINING: "be suspended", C.RESTORE_TRAINING: "be restored"},
 )
 
 #: By the name that the history and the documentation use.

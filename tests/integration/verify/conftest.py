@@ -57,13 +57,8 @@ async def _play(stack: Stack) -> None:
         cycle = Cycle(api, observer, lambda line: None, date.today())
         await cycle.import_registers()
         concern = await cycle.play()
-        path = f"/concerns/{concern['id']}"
-        for action, body in (
-            ("closure", {"closure_reason": "resolved", "rationale": "Met."}),
-            ("reopening", {"rationale": "It is back."}),
-        ):
-            version = (await api.get("intelligence", path))["version"]
-            await api.post("intelligence", f"{path}/{action}", body, role=Role.QUALITY_LEAD, version=version)
+        path, body = f"/concerns/{concern['id']}/reopening", {"rationale": "It is back."}
+        await api.post("intelligence", path, body, role=Role.QUALITY_LEAD, version=concern["version"])
         databases = {name: stack.dsn(name) for name in SERVICES}
         report = await verify(databases, stack.bootstrap, wait_s=60, mail_url=stack.mail_url)
         assert report.clean, json.dumps(report.as_dict(), indent=1)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -346,9 +347,30 @@ def test_a_missed_condition_undoes_an_effective_check() -> None:
     assert missed.standing(NATIONAL).check is CheckState.NONE
 
 
+def test_a_refusal_says_in_plain_words_what_is_and_what_would_fit() -> None:
+    with pytest.raises(
+        NotInThisState, match=r"^The effectiveness check is not planned; to have a result it has to be due"
+    ):
+        on().record_check(NATIONAL, DAY, "x", effective=True)
+    with pytest.raises(
+        NotInThisState, match="entry in the register is on; to be put there it has to be off or removed"
+    ):
+        on().escalate(NATIONAL, DAY, "x")
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_every_command_of_a_person_is_said_in_words(name: str) -> None:
+    machine: Machine[Any, Any] = MACHINES[name]
+    for command in {command for _, command, _, needed in machine.table() if needed}:
+        for state in {target for _, _, target, _ in machine.table()} | {machine.initial}:
+            if command not in machine.commands(state):
+                with pytest.raises(NotInThisState, match=r"; to (?:be|get|have|take over) .+ it has to be"):
+                    machine.move(state, command, None, "x")
+
+
 def test_a_condition_that_is_not_met_keeps_a_concern_on_the_register() -> None:
     life = checked(on().set_condition(condition(), "x"))
-    with pytest.raises(NotInThisState, match="exit conditions are not met"):
+    with pytest.raises(NotInThisState, match="taken off: 1 exit condition is not met; settle"):
         life.de_escalate(NATIONAL, DAY, "x")
     met = life.settle_condition(UUID(int=1), ExitConditionState.MET, DAY, "x")
     assert met.de_escalate(NATIONAL, DAY, "x").standing(NATIONAL).state is RegisterState.OFF
