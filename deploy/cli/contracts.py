@@ -36,7 +36,7 @@ _REMEDY = (
 )
 
 
-@app.command()
+@app.command(short_help="Write the JSON Schemas and the AsyncAPI document.")
 def export(
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; exit with 1 if a file is not up to date.")
@@ -61,7 +61,7 @@ def export(
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(short_help="Hold the events against every released revision.")
 def check(as_json: AsJson = False, released: ReleasedFolder = ledger.RELEASED) -> None:
     """Hold the events against every released revision: exit with 1 if a reader or a writer of any would break.
 
@@ -86,7 +86,7 @@ def check(as_json: AsJson = False, released: ReleasedFolder = ledger.RELEASED) -
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(short_help="Add the schemas that changed to the ledger.")
 def release(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; say what would be released.")] = False,
     released: ReleasedFolder = ledger.RELEASED,

@@ -98,7 +98,7 @@ def list_(
     )
 
 
-@app.command()
+@app.command(short_help="Show one letter and what was done with it.")
 def show(
     number: Annotated[int, typer.Argument(metavar="ID", help="Number of the letter.")],
     service: targets.Service,
@@ -136,7 +136,7 @@ def show(
             typer.echo(f"{name:<14} {printing.cell(one)}")
 
 
-@app.command()
+@app.command(short_help="Have letters tried again, in their order.")
 def redrive(
     service: targets.Service,
     reason: targets.Reason,
@@ -157,7 +157,7 @@ def redrive(
     )
 
 
-@app.command()
+@app.command(short_help="Pass over letters for good.")
 def discard(
     service: targets.Service,
     reason: targets.Reason,

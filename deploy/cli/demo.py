@@ -35,6 +35,8 @@ def demo(
 ) -> None:
     """Start everything, import the shipped registers, play one quality cycle, and stay up until Ctrl-C.
 
+    The cycle goes from a survey that points to a concern to the closing of that concern.
+
     With --exit it stops everything again and ends with 0 if the whole cycle was seen. With --json the last line on
     standard output is one JSON object; the story goes to standard error.
     """

@@ -36,7 +36,7 @@ File = Annotated[
 ]
 Report = Annotated[
     str | None,
-    typer.Option("--report", help="Which rows are compared: the report type; the rule's default if left out."),
+    typer.Option("--report", help="Which rows are compared: the report type, nts (the default) or nts-provider."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object for each row, in the order of the file.")]
 

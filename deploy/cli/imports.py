@@ -21,7 +21,9 @@ from deploy.local import ports
 from deploy.local.errors import UserError
 from shared.security.roles import Role
 
-SourceName = Annotated[str, typer.Argument(help="What it is, such as nts, nets, concerns or providers.")]
+SourceName = Annotated[
+    str, typer.Argument(help="What it is, such as nts, nets, concerns or providers; GET /sources lists all.")
+]
 File = Annotated[Path, typer.Argument(help="The file: CSV, an .xlsx workbook or JSON Lines.")]
 Url = Annotated[
     str | None, typer.Option(help="The intelligence service; by default QC_INTELLIGENCE_URL, else this machine's.")
@@ -45,8 +47,8 @@ _PAGE = 200
 def import_file(source: SourceName, file: File, url: Url = None, token: Token = None, as_json: Json = False) -> None:
     """Import a file. Good rows go in once, however often this is run; bad ones are named with line, column and reason.
 
-    A file that was broken off is gone on with. Exit code 0 if every row was good, 1 if some were refused, 2 if nothing
-    could be sent.
+    An import that was broken off goes on where it was. Exit code 0 if every row was good, 1 if some were refused, 2 if
+    the file was refused as a whole or the service cannot be reached.
     """
     base = url or os.environ.get("QC_INTELLIGENCE_URL") or _own_url()
     bearer = token or os.environ.get("QC_TOKEN") or issue_local([Role.QUALITY_OFFICER])

@@ -43,7 +43,7 @@ COMMANDS = {
     "dead-letters": Registration("deploy.cli.dead_letters:app", "Records that were not applied, and what is decided."),
     "parked": Registration("deploy.cli.parked:app", "Streams that stand still, and gaps."),
     "outbox": Registration("deploy.cli.outbox:app", "Events on their way out: status, republish, recover."),
-    "replay": Registration("deploy.cli.replay:replay", "Learn again from the topics what a service knows from events."),
+    "replay": Registration("deploy.cli.replay:replay", "Learn again from the topics what a service knows."),
     "verify": Registration("deploy.cli.verify:verify", "Compare all stages and topics, and name what does not fit."),
     "contracts": Registration("deploy.cli.contracts:app", "Export and check the contracts between the stages."),
 }

@@ -71,7 +71,7 @@ def status_(
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(short_help="Send again, in order, what was saved since an instant.")
 def republish(
     since: Annotated[str, typer.Option(metavar="T", help=f"From when on: {targets.INSTANT}")],
     reason: targets.Reason,
@@ -117,7 +117,7 @@ def republish(
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(short_help="Bring a database restored to the past up to its topics.")
 def recover(
     service: targets.Service,
     reason: targets.Reason,

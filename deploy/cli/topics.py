@@ -27,7 +27,7 @@ Bootstrap = Annotated[
 ]
 
 
-@app.command()
+@app.command(short_help="Create the topics that are missing.")
 def apply(
     bootstrap: Bootstrap = None,
     replication_factor: Annotated[int, typer.Option(min=1, max=10, help="Copies of each partition.")] = 1,
