@@ -9,7 +9,7 @@ from types import FrameType
 from typing import Any
 
 import uvicorn
-from fastapi import FastAPI, Response
+from fastapi import Depends, FastAPI, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import ValidationError
@@ -21,6 +21,7 @@ from shared.service.runtime import Service, ServiceSpec
 from shared.service.settings import ServiceSettings
 from shared.web import problems
 from shared.web.middleware import RequestMiddleware
+from shared.web.parameters import refuse_unknown
 from shared.web.problems import MEDIA_TYPE, ProblemDetails
 
 #: How long requests in hand may take when the service stops, in seconds; its other parts finish beside them.
@@ -53,7 +54,7 @@ def build(spec: ServiceSpec, settings: ServiceSettings, *, deliver: bool = True)
     app.add_middleware(RequestMiddleware, uploads=spec.uploads, largest_upload=settings.upload_max_mb * 1_000_000)
     problems.install(app)
     for router in spec.routers:
-        app.include_router(router)
+        app.include_router(router, dependencies=[Depends(refuse_unknown)])
     _add_operations(app, service)
     documentation.install(app)
     return app

@@ -1,6 +1,7 @@
 """What every service offers beside its own resources: health, metrics and its description."""
 
 import re
+from uuid import uuid4
 
 from services.intelligence.app import SPEC, Settings
 from shared.security.roles import Role
@@ -30,6 +31,21 @@ async def test_every_error_is_problem_details(start_service: StartService) -> No
         assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
         assert answer.json()["status"] == status
         assert answer.json()["detail"]
+
+
+async def test_a_filter_with_a_typing_error_does_not_answer_everything(start_service: StartService) -> None:
+    service = await start_service(SPEC, Settings)
+    answer = await service.call("GET", "/volumes", role=Role.READER, params={"years": "training", "year": "financial"})
+    assert answer.status_code == 422
+    assert answer.json()["errors"] == [
+        {"field": "query.years", "reason": "is no parameter of this endpoint; there are: year"}
+    ]
+    answer = await service.call("GET", "/concerns", role=Role.READER, params={"stauts": "open", "limit": 3})
+    assert answer.status_code == 422
+    assert "status" in answer.json()["errors"][0]["reason"]
+    none = await service.call("GET", f"/concerns/{uuid4()}", role=Role.READER, params={"status": "open"})
+    assert none.json()["errors"][0]["reason"].endswith("there are none")
+    assert (await service.call("GET", "/concerns", role=Role.READER, params={"status": "open"})).status_code == 200
 
 
 async def endless(megabytes: int):
