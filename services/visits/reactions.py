@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import cast, get_args
 from uuid import UUID
 
 from services.visits import history, policies
@@ -26,6 +27,7 @@ from shared.persistence.pool import Connection
 from shared.reference.office_day import office_day
 
 ConcernEvent = ConcernRaised | ConcernRated | ConcernCorrected | ConcernClosed | ConcernReopened
+_CONCERN_EVENTS = frozenset(get_args(ConcernEvent))
 
 
 @dataclass(slots=True)
@@ -113,7 +115,8 @@ async def _save(connection: Connection, work: Workspace) -> None:
 
 
 def _concerns_of(events: Sequence[Received[EventData]]) -> set[UUID]:
-    return {event.data.concern_id for event in events if isinstance(event.data, ConcernEvent)}
+    # By its very type: every event comes by here, and to ask whether a model is of one of five classes is slow.
+    return {cast("ConcernEvent", event.data).concern_id for event in events if type(event.data) in _CONCERN_EVENTS}
 
 
 reactions = Reactions(load=_load, save=_save)

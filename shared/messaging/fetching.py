@@ -15,6 +15,13 @@ from shared.messaging.records import Record, decode_ahead
 
 Fetched = dict[TopicPartition, list[Record]]
 
+#: A batch that is full to this share shows that there is a backlog. Less than a whole: an answer of the broker holds
+#: some batches and a part of one, and the next answer is on its way by then.
+_BACKLOG = 1 / 4
+
+#: How long is waited for that answer, in milliseconds. It may turn out that there was none to come.
+_WAIT_MS = 20
+
 #: Records decoded between two looks at whether the database has answered.
 _SLICE = 20
 
@@ -51,8 +58,8 @@ class Fetching:
                     fetched.pop(tp, None)
 
     def look_ahead(self, fetched: Fetched) -> None:
-        """Begin to fetch what comes after a batch; only if that was a full one, and so more is there already."""
-        if sum(len(records) for records in fetched.values()) >= self._batch_size:
+        """Begin to fetch what comes after a batch, if that was so large that more is there or about to come."""
+        if sum(len(records) for records in fetched.values()) >= self._batch_size * _BACKLOG:
             self._ahead = asyncio.create_task(self._fetch_ahead(), name="fetch ahead")
 
     async def end(self) -> None:
@@ -63,7 +70,7 @@ class Fetching:
             self._ahead = None
 
     async def _fetch_ahead(self) -> Fetched:
-        fetched = await self._fetch(0)
+        fetched = await self._fetch(_WAIT_MS)
         for records in fetched.values():
             for start in range(0, len(records), _SLICE):
                 await asyncio.sleep(0)

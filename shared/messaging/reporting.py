@@ -61,8 +61,10 @@ def report(applied: Applied, now: datetime) -> None:
 def _report_applied(applied: Sequence[Envelope], now: datetime) -> None:
     """Every event there is comes by here: what is not wanted must cost nothing."""
     ages: dict[str, list[float]] = {}
+    # Two instants of different clocks' zones subtract more slowly than their seconds do.
+    at = now.timestamp()
     for envelope in applied:
-        ages.setdefault(envelope.type, []).append(max((now - envelope.time).total_seconds(), 0))
+        ages.setdefault(envelope.type, []).append(max(at - envelope.time.timestamp(), 0.0))
     for event_type, of_type in ages.items():
         metrics.EVENT_AGE.labels(event_type).observe_all(of_type)
     if logging.getLogger("consumer").isEnabledFor(logging.DEBUG):

@@ -80,8 +80,9 @@ async def save(
     if len(new) < _MANY:
         await _save(connection, changed, providers)
         return
-    await _save(connection, [concern for concern in changed if concern.id not in new], providers)
-    await _add(connection, [concern for concern in changed if concern.id in new])
+    known = [concern for concern in changed if concern.id not in new] if len(new) < len(changed) else []
+    await _save(connection, known, providers)
+    await _add(connection, [concern for concern in changed if concern.id in new] if known else changed)
 
 
 async def _add(connection: Connection, new: Collection[Concern]) -> None:

@@ -38,22 +38,22 @@ def _raw(tp: TopicPartition, offset: int) -> ConsumerRecord:
     )
 
 
-def fetching(client: Client) -> Fetching:
-    return Fetching(client, batch_size=3)  # pyright: ignore[reportArgumentType] all that is used of a client
+def fetching(client: Client, batch_size: int = 3) -> Fetching:
+    return Fetching(client, batch_size=batch_size)  # pyright: ignore[reportArgumentType] all that is used of a client
 
 
 def offsets(fetched: Fetched) -> dict[TopicPartition, list[int]]:
     return {tp: [one.offset for one in records] for tp, records in fetched.items()}
 
 
-async def test_after_a_full_batch_the_next_is_fetched_and_decoded_without_waiting() -> None:
+async def test_after_a_full_batch_the_next_is_fetched_and_decoded_meanwhile() -> None:
     client = Client({ONE: [0, 1], OTHER: [7]}, {ONE: [2, 3, 4]}, {ONE: [5]})
     ahead = fetching(client)
     first = await ahead.next(500)
     ahead.look_ahead(first)
     for _ in range(10):
         await asyncio.sleep(0)
-    assert client.timeouts == [500, 0]
+    assert client.timeouts == [500, 20]
     second = await ahead.next(500)
     assert (offsets(first), offsets(second)) == ({ONE: [0, 1], OTHER: [7]}, {ONE: [2, 3, 4]})
     known = [one.decoded for one in second[ONE]]
@@ -63,9 +63,19 @@ async def test_after_a_full_batch_the_next_is_fetched_and_decoded_without_waitin
     assert offsets(await ahead.next(500)) == {ONE: [5]}
 
 
+async def test_the_last_part_of_an_answer_is_followed_by_the_next_answer() -> None:
+    client = Client({ONE: range(4)}, {ONE: range(4, 6)}, {ONE: range(6, 10)})
+    ahead = fetching(client, batch_size=4)
+    ahead.look_ahead(await ahead.next(500))
+    ahead.look_ahead(part := await ahead.next(500))
+    assert offsets(part) == {ONE: [4, 5]}
+    assert offsets(await ahead.next(500)) == {ONE: [6, 7, 8, 9]}
+    assert client.timeouts == [500, 20, 20], "all but the first were fetched while one was applied"
+
+
 async def test_after_a_small_batch_nothing_is_fetched_ahead() -> None:
     client = Client({ONE: [0, 1]})
-    ahead = fetching(client)
+    ahead = fetching(client, batch_size=9)
     ahead.look_ahead(await ahead.next(500))
     await asyncio.sleep(0.01)
     assert client.timeouts == [500]
@@ -76,7 +86,7 @@ async def test_where_nothing_was_there_yet_it_is_waited_for() -> None:
     ahead = fetching(client)
     ahead.look_ahead(await ahead.next(500))
     assert offsets(await ahead.next(400)) == {ONE: [3]}
-    assert client.timeouts == [500, 0, 400]
+    assert client.timeouts == [500, 20, 400]
 
 
 async def test_what_was_fetched_ahead_of_a_partition_to_be_placed_is_dropped_and_the_rest_kept() -> None:
@@ -84,7 +94,7 @@ async def test_what_was_fetched_ahead_of_a_partition_to_be_placed_is_dropped_and
     ahead = fetching(client)
     ahead.look_ahead(await ahead.next(500))
     await ahead.forget(lambda: {ONE})
-    assert client.timeouts == [500, 0], "the client must have answered before its offsets are moved"
+    assert client.timeouts == [500, 20], "the client must have answered before its offsets are moved"
     assert offsets(await ahead.next(500)) == {OTHER: [0, 1]}
 
 
