@@ -17,7 +17,7 @@ HEADER = "provider,site,specialty,indicator,year,mean,sd,n\n"
 ROWS = "".join(f"FICTHT001,,S{n},Workload,2024,70,10,9\n" for n in range(30)) + "FICTHT001,,S,Workload,2024,many,10,9\n"
 
 NOW = datetime.now(UTC)
-LATER = NOW + abandoned.PATIENCE + timedelta(minutes=1)
+LATER = NOW + abandoned.PATIENCE + timedelta(days=1)
 
 
 class Stopped(Exception):
