@@ -17,6 +17,10 @@ XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 #: leading white space, and some take the full-width forms of the signs for the signs themselves.
 _FORMULA = re.compile(r"\s*[=+\-@|%＝＋－＠]")
 
+#: The same after what divides the cells of other countries' files: a program that takes it for a divider begins a new
+#: cell there, for quotation marks within a cell do not stop it. Source: OWASP, as above.
+_FORMULA_WITHIN = re.compile(r"([;\t][\s\"']*)(?=[=+\-@|%＝＋－＠])")
+
 #: What XML 1.0 cannot carry, and no cell needs.
 _NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -30,7 +34,8 @@ _INSTANT = (1980, 1, 1, 0, 0, 0)
 def csv_of(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bytes:
     """A table as CSV, in UTF-8 with the mark by which spreadsheet programs know it.
 
-    A text that would be taken for a formula gets an apostrophe in front, which such programs do not show.
+    A text that would be taken for a formula gets an apostrophe in front, which such programs do not show; so does what
+    follows a semicolon or a tab in a text, where some programs divide cells.
     """
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\r\n", quoting=csv.QUOTE_ALL)
@@ -64,7 +69,9 @@ def xlsx_of(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -
 
 
 def _inert(text: str) -> str:
-    return f"'{text}" if _FORMULA.match(text) else text
+    begins = _FORMULA.match(text)
+    start, rest = (f"'{begins[0]}", text[begins.end() :]) if begins else ("", text)
+    return start + _FORMULA_WITHIN.sub(r"\1'", rest)
 
 
 def _clean(text: str) -> str:

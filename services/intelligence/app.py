@@ -18,4 +18,5 @@ SPEC = ServiceSpec(
     jobs=[deadlines.JOB, abandoned.JOB],
     samplers=[metrics.sample],
     uploads=["/imports/"],
+    of_people=["/reports"],
 )

@@ -86,7 +86,7 @@ class RowSource(ABC, Generic[R]):
             if first == read.line:
                 kept.append(read)
             else:
-                problems.append(RowProblem(read.line, key, f"{value} stands in line {first} already"))
+                problems.append(RowProblem(read.line, key, f"is the same as in line {first}: give each thing once"))
         return kept, problems
 
     @abstractmethod

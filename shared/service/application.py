@@ -51,7 +51,12 @@ def build(spec: ServiceSpec, settings: ServiceSettings, *, deliver: bool = True)
     )
     app.state.service = service
     app.state.token_verifier = TokenVerifier(settings.tokens())
-    app.add_middleware(RequestMiddleware, uploads=spec.uploads, largest_upload=settings.upload_max_mb * 1_000_000)
+    app.add_middleware(
+        RequestMiddleware,
+        uploads=spec.uploads,
+        largest_upload=settings.upload_max_mb * 1_000_000,
+        of_people=spec.of_people,
+    )
     problems.install(app)
     for router in spec.routers:
         app.include_router(router, dependencies=[Depends(refuse_unknown)])

@@ -94,6 +94,8 @@ class ServiceSpec:
     samplers: Sequence[Sampler] = ()
     #: What the paths begin with whose bodies are files and may be larger than others.
     uploads: Sequence[str] = ()
+    #: Routes where each request stands for a person: how many there were is in no metric.
+    of_people: Sequence[str] = ()
 
 
 class Service:

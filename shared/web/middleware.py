@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from http import HTTPStatus
 
 from fastapi import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -30,9 +31,21 @@ class _BodyTooLarge(HTTPException):
 class RequestMiddleware:
     """Begins the trace, counts and times by route template, and refuses bodies that are too large with 413."""
 
-    def __init__(self, app: ASGIApp, *, uploads: Sequence[str] = (), largest_upload: int = MAX_BODY_BYTES) -> None:
-        """Under paths that begin with one of ``uploads`` a body may have ``largest_upload`` bytes."""
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        uploads: Sequence[str] = (),
+        largest_upload: int = MAX_BODY_BYTES,
+        of_people: Collection[str] = (),
+    ) -> None:
+        """Under paths that begin with one of ``uploads`` a body may have ``largest_upload`` bytes.
+
+        ``of_people`` are routes where each request stands for a person: their number is no measure for everybody, so
+        of those only what fails is counted.
+        """
         self._app = app
+        self._of_people = frozenset(of_people)
         self._uploads = tuple(uploads)
         self._largest_upload = largest_upload
 
@@ -78,8 +91,9 @@ class RequestMiddleware:
             route = getattr(scope.get("route"), "path", "unmatched")
             # The method is the caller's text: only those of HTTP become a label.
             method = scope["method"] if scope["method"] in _METHODS else "other"
-            metrics.HTTP_REQUESTS.labels(method, route, str(status)).inc()
-            metrics.HTTP_SECONDS.labels(method, route).observe(time.perf_counter() - started)
+            if status >= HTTPStatus.BAD_REQUEST or route not in self._of_people:
+                metrics.HTTP_REQUESTS.labels(method, route, str(status)).inc()
+                metrics.HTTP_SECONDS.labels(method, route).observe(time.perf_counter() - started)
 
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

@@ -155,10 +155,6 @@ def _conditions_open_and_none_missed(view: "tuple[Life, Standing]") -> str | Non
     return None
 
 
-def _all_settled(view: "tuple[Life, Standing]") -> str | None:
-    return _no_condition_left(view)
-
-
 def _is_on(view: "tuple[Life, Standing]") -> str | None:
     return None if view[1].state is RegisterState.ON else f"the concern is not on the {_words(view[1].register)}"
 
@@ -215,7 +211,7 @@ REGISTER: "Machine[RegisterState, tuple[Life, Standing]]" = Machine(
             _R.REMOVED_CONDITIONALLY,
             [_found_effective, _conditions_open_and_none_missed],
         ),
-        Transition(C.FULFIL, [_R.REMOVED_CONDITIONALLY], _R.OFF, [_all_settled], needs_reason=False),
+        Transition(C.FULFIL, [_R.REMOVED_CONDITIONALLY], _R.OFF, [_no_condition_left], needs_reason=False),
     ],
     words={
         C.ESCALATE: "be put there",

@@ -33,9 +33,20 @@ class Origin:
     line: int | None
 
 
+#: True for an item that none of those holds which take its place. One of a file that was broken off does not hold yet,
+#: and may never: until it does, what it would replace holds.
+_HOLDS = """
+    (i.file_id is null or f.finished_at is not null) and (i.replaced_by is null or not exists (
+        with recursive later (id, file_id, replaced_by) as (
+            select n.id, n.file_id, n.replaced_by from intelligence_items n where n.id = i.replaced_by
+            union all
+            select n.id, n.file_id, n.replaced_by from intelligence_items n join later l on n.id = l.replaced_by
+        )
+        select from later l join import_files lf on lf.id = l.file_id and lf.finished_at is not null))"""
+
 #: Items that point to something being wrong and hold now. What a source does not say points that way: it was told to
 #: the quality team for a reason. Kinds of source that are all "other" are told apart by the file they came in.
-_ITEMS = """
+_ITEMS = f"""
     select i.id, i.provider_code, i.site_code, i.programme, i.learner_group, i.standards, i.source_kind, i.source_date,
            coalesce(i.theme, '') = 'patient_safety' or coalesce(r.patient_safety, false) as patient_safety,
            coalesce(r.immediate, false) as immediate,
@@ -43,8 +54,7 @@ _ITEMS = """
     from intelligence_items i
     left join reports r on r.item_id = i.id
     left join import_files f on f.id = i.file_id
-    where i.replaced_by is null and coalesce(i.tendency, 'adverse') = 'adverse'
-      and (i.file_id is null or f.finished_at is not null)"""
+    where coalesce(i.tendency, 'adverse') = 'adverse' and {_HOLDS}"""  # noqa: S608 a constant
 
 #: The version since which a flag is what it is now: one whose numbers alone were corrected says nothing new.
 _FLAG_REVISION = """
@@ -111,7 +121,7 @@ async def origins(connection: Connection, of: Sequence[Signal]) -> dict[str, Ori
     """Where each of the signals came from, by its id."""
     rows = await connection.fetch(
         f"""
-        select i.id, 1 as revision, i.replaced_by is null as holds, i.file_id, f.name, f.source, i.line
+        select i.id, 1 as revision, {_HOLDS} as holds, i.file_id, f.name, f.source, i.line
         from intelligence_items i left join import_files f on f.id = i.file_id
         where i.id = any($1)
         union all

@@ -16,8 +16,14 @@ from tests.fixtures.services import ServiceUnderTest
 HEADER = "provider,site,specialty,indicator,year,mean,sd,n\n"
 ROWS = "".join(f"FICTHT001,,S{n},Workload,2024,70,10,9\n" for n in range(30)) + "FICTHT001,,S,Workload,2024,many,10,9\n"
 
-NOW = datetime.now(UTC)
-LATER = NOW + abandoned.PATIENCE + timedelta(days=1)
+
+def now() -> datetime:
+    """Asked when a test needs it: minutes may pass between the loading of this module and the test."""
+    return datetime.now(UTC)
+
+
+def later() -> datetime:
+    return now() + abandoned.PATIENCE + timedelta(minutes=1)
 
 
 class Stopped(Exception):
@@ -43,8 +49,8 @@ async def break_off(service: ServiceUnderTest, path: Path, monkeypatch: pytest.M
         await take_in(service.pool, source, Received(path, "nts.csv", "officer-1"), emitter=service.service.source)
 
 
-async def clean(service: ServiceUnderTest, now: datetime) -> bool:
-    async with unit_of_work(service.pool, service.service.source, now) as work:
+async def clean(service: ServiceUnderTest, at: datetime) -> bool:
+    async with unit_of_work(service.pool, service.service.source, at) as work:
         return await abandoned.give_up_abandoned(work)
 
 
@@ -64,10 +70,10 @@ async def test_what_nobody_goes_on_with_is_removed_and_can_be_sent_anew(
 ) -> None:
     await break_off(intelligence, path, monkeypatch)
     assert await kept(intelligence) == [30, 1, 1, 1]
-    assert not await clean(intelligence, NOW + timedelta(hours=1)), "somebody may still go on with it"
+    assert not await clean(intelligence, now() + timedelta(hours=1)), "somebody may still go on with it"
     assert await kept(intelligence) == [30, 1, 1, 1]
-    assert await clean(intelligence, LATER)
-    assert not await clean(intelligence, LATER)
+    assert await clean(intelligence, later())
+    assert not await clean(intelligence, later())
     assert await kept(intelligence) == [0, 0, 0, 0]
     told = await intelligence.pool.fetchrow("select actor, change, detail from history where change = 'given up'")
     assert told is not None
@@ -79,7 +85,7 @@ async def test_what_nobody_goes_on_with_is_removed_and_can_be_sent_anew(
 async def test_what_is_finished_stays(intelligence: ServiceUnderTest) -> None:
     await send(intelligence)
     before = await kept(intelligence)
-    assert not await clean(intelligence, LATER)
+    assert not await clean(intelligence, later())
     assert await kept(intelligence) == before
 
 
@@ -90,9 +96,9 @@ async def test_what_is_being_taken_in_stays(
     digest = await intelligence.pool.fetchval("select digest from import_files where source = 'nts'")
     async with intelligence.pool.acquire() as connection:
         assert await import_files.take_up(connection, digest)
-        assert not await clean(intelligence, LATER)
+        assert not await clean(intelligence, later())
         await import_files.let_go(connection, digest)
-    assert await clean(intelligence, LATER)
+    assert await clean(intelligence, later())
 
 
 async def test_what_other_sources_brought_stays_though_the_file_never_ends(intelligence: ServiceUnderTest) -> None:
@@ -105,6 +111,6 @@ async def test_what_other_sources_brought_stays_though_the_file_never_ends(intel
     )
     assert answer.json()["added"] == 1, answer.text
     await intelligence.pool.execute("update import_files set finished_at = null where source = 'head-of-school'")
-    assert not await clean(intelligence, LATER)
+    assert not await clean(intelligence, later())
     assert await count("intelligence_items where file_id is not null") == 1
     assert await count("import_files where finished_at is null") == 1

@@ -3,6 +3,8 @@
 import base64
 import json
 
+from services.intelligence import policies
+from services.intelligence.store import signals
 from shared.security.roles import Role
 from tests.fixtures.services import ServiceUnderTest
 
@@ -46,3 +48,28 @@ async def test_a_cursor_that_nobody_was_given_is_refused(intelligence: ServiceUn
             cursor = base64.urlsafe_b64encode(json.dumps(key).encode()).decode()
             answer = await intelligence.call("GET", path, role=Role.QUALITY_OFFICER, params={"cursor": cursor})
             assert answer.status_code == 422, (path, key, answer.text)
+
+
+async def test_what_a_broken_file_would_replace_still_counts(intelligence: ServiceUnderTest) -> None:
+    """It breaks after its first rows are in: they do not count, and may never."""
+    header = "Provider ID,Publication date,Domain,Overall rating\n"
+    path = "/imports/cqc-ratings"
+    first = header + "FICTHT001,14/03/2024,Safe,Inadequate\n"
+    await intelligence.call("POST", path, role=Role.QUALITY_OFFICER, content=first.encode())
+    rest = "".join(f"FICTHT002,{n % 28 + 1:02}/01/2024,D{n},Good\n" for n in range(200))
+    broken = header + "FICTHT001,14/03/2024,Safe,Good\n" + rest + '"\n",' * 3_000_000
+    answer = await intelligence.call("POST", path, role=Role.QUALITY_OFFICER, content=broken.encode())
+    assert answer.status_code == 422, answer.text
+    assert "has no end" in answer.text
+
+    async def held() -> list[str]:
+        async with intelligence.pool.acquire() as connection:
+            found = await signals.known(connection, ["FICTHT001"], policies.proposal_policy())
+            origins = await signals.origins(connection, found)
+            assert all(origin.holds for origin in origins.values())
+            return [one.id for one in found]
+
+    assert len(await held()) == 1
+    whole = header + "FICTHT001,14/03/2024,Safe,Outstanding\n"
+    await intelligence.call("POST", path, role=Role.QUALITY_OFFICER, content=whole.encode())
+    assert await held() == []

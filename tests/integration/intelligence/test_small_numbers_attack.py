@@ -334,3 +334,14 @@ async def test_the_metric_of_open_concerns_moves_in_tens(intelligence: ServiceUn
         await metrics.sample(connection)
     text = (await intelligence.client.get("/metrics")).text
     assert re.findall(r"^qc_open_concerns(?:{.*})? (\S+)$", text, re.MULTILINE) == ["10.0"]
+
+
+async def test_no_metric_counts_the_reports_of_single_people(intelligence: ServiceUnderTest) -> None:
+    async def told() -> list[str]:
+        text = (await intelligence.client.get("/metrics")).text
+        return re.findall(r'^qc_http\w*{[^}]*method="POST",route="/reports".*', text, re.MULTILINE)
+
+    before = await told()
+    await everything(intelligence)
+    assert await told() == before
+    assert not [line for line in before if 'status="2' in line]
