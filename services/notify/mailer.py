@@ -5,11 +5,13 @@ No error here repeats what the server said: it tends to quote the recipient's ad
 
 import asyncio
 import time
-from binascii import b2a_qp
 from dataclasses import dataclass, field
 from datetime import datetime
+from email.charset import QP, Charset
 from email.header import Header
-from email.utils import format_datetime
+from email.message import Message
+from email.policy import compat32
+from email.utils import format_datetime, formataddr
 from uuid import UUID
 
 import aiosmtplib
@@ -30,8 +32,12 @@ _TOO_LARGE = 552
 #: Answers to RCPT that tell of our log-in or our manners, not of the recipient.
 _NOT_THE_RECIPIENT = frozenset({503, 530, 535, 538})
 
-#: Where a long subject is folded, in characters.
-_LINE = 76
+#: Lines end as SMTP has it.
+_WIRE = compat32.clone(linesep="\r\n")
+
+#: Text as quoted-printable: the library's own choice for UTF-8 is base64, which nobody can read on the wire.
+_QUOTED = Charset("utf-8")
+_QUOTED.body_encoding = QP
 
 #: A longer word would not fit into a line beside the header's name.
 _WORD = 60
@@ -87,34 +93,31 @@ def write(
 ) -> bytes:
     """A message as it is sent. The same delivery has the same Message-ID, so that a mailbox can drop a repeat.
 
-    Put together here: the library's model of a message takes a millisecond, and leaves garbage of many objects behind.
+    Made by the library's older model of a message: the newer one parses every header it is given, which takes a
+    millisecond of the event loop for each.
 
     Raises ValueError for a header that would not stay one line.
     """
-    headers = (
-        ("From", f"Quality cycle <{server.sender}>"),
-        ("To", recipient),
-        ("Date", format_datetime(now)),
-        ("Message-ID", f"<{delivery_id}@{server.domain}>"),
-        ("Auto-Submitted", "auto-generated"),
-        ("X-Quality-Event", str(event_id)),
-        ("MIME-Version", "1.0"),
-        ("Content-Type", 'text/plain; charset="utf-8"'),
-        ("Content-Transfer-Encoding", "quoted-printable"),
-    )
-    for name, value in (*headers, ("Subject", letter.subject)):
-        if not value.isprintable() or not (value.isascii() or name == "Subject"):
+    message = Message(policy=_WIRE)
+    message["From"] = formataddr(("Quality cycle", server.sender))
+    message["To"] = recipient
+    charset = "us-ascii" if _folds(letter.subject) else "utf-8"
+    subject = Header(letter.subject, charset, header_name="Subject")
+    message["Subject"] = subject  # pyright: ignore[reportArgumentType] the stubs know strings alone
+    message["Date"] = format_datetime(now)
+    message["Message-ID"] = f"<{delivery_id}@{server.domain}>"
+    message["Auto-Submitted"] = "auto-generated"
+    message["X-Quality-Event"] = str(event_id)
+    for name, value in message.items():
+        if not str(value).isprintable() or not (name == "Subject" or str(value).isascii()):
             raise ValueError(f"the header {name} would not be one line of ASCII")
-    head = "".join(f"{name}: {value}\r\n" for name, value in headers)
-    body = b2a_qp(b"\r\n".join(letter.body.encode().splitlines()) + b"\r\n")
-    return f"{head}Subject: {_encoded(letter.subject)}\r\n\r\n".encode("ascii") + body
+    message.set_payload(letter.body, _QUOTED)
+    return message.as_bytes()
 
 
-def _encoded(subject: str) -> str:
-    """A subject as it stands in a header, folded where it is long."""
-    foldable = subject.isascii() and "=?" not in subject and all(len(word) <= _WORD for word in subject.split())
-    charset = "us-ascii" if foldable else "utf-8"
-    return Header(subject, charset, maxlinelen=_LINE, header_name="Subject").encode(linesep="\r\n")
+def _folds(subject: str) -> bool:
+    """True if a subject can be folded as it is, and is not taken for an encoded one."""
+    return subject.isascii() and "=?" not in subject and all(len(word) <= _WORD for word in subject.split())
 
 
 class Mailer:
