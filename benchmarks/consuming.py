@@ -24,7 +24,7 @@ from benchmarks.ground import Ground
 from benchmarks.waiting import until
 from services.visits.reactions import reactions
 from shared.contracts.registry import Topic
-from shared.messaging.consumer import Consumer
+from shared.messaging.consuming.consumer import Consumer
 from shared.observability import metrics
 from shared.persistence.pool import open_pool
 from shared.service.settings import ServiceSettings

@@ -29,7 +29,7 @@ from benchmarks.waiting import until
 from shared.contracts.registry import Topic
 from shared.messaging import outbox, wake
 from shared.messaging.broker import new_producer
-from shared.messaging.relay import Relay
+from shared.messaging.relaying.relay import Relay
 from shared.persistence.pool import Connection, connect
 
 _TOPIC = Topic.CONCERNS.value

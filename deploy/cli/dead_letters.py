@@ -10,8 +10,8 @@ import typer
 
 from deploy.cli import printing, targets
 from deploy.local.errors import UserError
-from shared.messaging import dead_letters
-from shared.messaging.dead_letters import CannotRedrive, DeadLetter, LetterNotFound, LetterResolved
+from shared.messaging.consuming import dead_letters
+from shared.messaging.consuming.dead_letters import CannotRedrive, DeadLetter, LetterNotFound, LetterResolved
 from shared.messaging.operator_actions import Operator
 from shared.persistence import trying
 from shared.persistence.pool import Connection

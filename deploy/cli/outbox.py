@@ -9,10 +9,11 @@ import typer
 from deploy.cli import printing, targets
 from deploy.cli.token import office
 from deploy.local.errors import UserError
-from shared.messaging import delivery_facts, outbox, recovery, republishing, status
+from shared.messaging import delivery_facts, outbox, status
 from shared.messaging.log_reading import LogNotReadable
-from shared.messaging.recovery import LostEvent, Recovery
-from shared.messaging.republishing import Republished
+from shared.messaging.relaying import recovery, republishing
+from shared.messaging.relaying.recovery import LostEvent, Recovery
+from shared.messaging.relaying.republishing import Republished
 
 app = typer.Typer(help="Events on their way out: status, republish, recover.", no_args_is_help=True)
 

@@ -8,8 +8,8 @@ import typer
 
 from deploy.cli import printing, targets
 from deploy.local.errors import UserError
-from shared.messaging import parking
-from shared.messaging.parking import Gap, HeadIsDead, ParkedStream
+from shared.messaging.consuming import parking
+from shared.messaging.consuming.parking import Gap, HeadIsDead, ParkedStream
 from shared.messaging.records import Stream
 from shared.persistence import trying
 from shared.persistence.pool import Connection

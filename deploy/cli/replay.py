@@ -9,10 +9,10 @@ import typer
 
 from deploy.cli import printing, targets
 from deploy.local.errors import UserError
+from shared.messaging.consuming.projections import AnyProjection
+from shared.messaging.consuming.replay import CannotReplay, Replayed
+from shared.messaging.consuming.replay import replay as learn_again
 from shared.messaging.log_reading import LogNotReadable
-from shared.messaging.projections import AnyProjection
-from shared.messaging.replay import CannotReplay, Replayed
-from shared.messaging.replay import replay as learn_again
 
 
 def replay(

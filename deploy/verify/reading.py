@@ -16,9 +16,9 @@ from deploy.verify.topic_log import TopicLog
 from shared.contracts.registry import Topic
 from shared.messaging import delivery_facts
 from shared.messaging.broker import KafkaSettings, cluster_id
+from shared.messaging.consuming.reactions import AnyReactions
 from shared.messaging.log_reading import Span, open_log
 from shared.messaging.offsets import Partition
-from shared.messaging.reactions import AnyReactions
 from shared.persistence.pool import prepare
 
 #: Longest a statement may take, in seconds: it reads whole tables.

@@ -11,9 +11,9 @@ from services.funding.store import providers, workspace
 from services.funding.store.workspace import Workspace
 from shared.contracts.fields import EventData, ProviderRef
 from shared.contracts.outcomes import OutcomeRecorded
-from shared.messaging.handlers import Received
-from shared.messaging.projections import Projection
-from shared.messaging.reactions import Reacting, Reactions
+from shared.messaging.consuming.handlers import Received
+from shared.messaging.consuming.projections import Projection
+from shared.messaging.consuming.reactions import Reacting, Reactions
 from shared.persistence.history import Change
 from shared.persistence.pool import Connection
 

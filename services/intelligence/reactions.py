@@ -13,9 +13,9 @@ from shared.contracts.investments import InvestmentAdjusted, InvestmentDeclined,
 from shared.contracts.notifications import NotificationDelivered, NotificationFailed
 from shared.contracts.outcomes import OutcomeRecorded
 from shared.contracts.visits import VisitCancelled, VisitRequired, VisitScheduled
-from shared.messaging.handlers import Received
-from shared.messaging.projections import Projection
-from shared.messaging.reactions import Reacting, Reactions
+from shared.messaging.consuming.handlers import Received
+from shared.messaging.consuming.projections import Projection
+from shared.messaging.consuming.reactions import Reacting, Reactions
 from shared.persistence.pool import Connection
 
 

@@ -15,9 +15,9 @@ from services.notify.store.workspace import Workspace
 from shared.contracts.concerns import ConcernDismissed, ConcernProposed, ConcernRaised
 from shared.contracts.fields import EventData
 from shared.contracts.registry import EVENTS, Topic
-from shared.messaging.handlers import Received
-from shared.messaging.projections import Projection
-from shared.messaging.reactions import Reacting, Reactions
+from shared.messaging.consuming.handlers import Received
+from shared.messaging.consuming.projections import Projection
+from shared.messaging.consuming.reactions import Reacting, Reactions
 
 reactions = Reactions(load=workspace.load, save=workspace.save)
 

@@ -19,9 +19,9 @@ from shared.contracts.concerns import (
     ConcernReopened,
 )
 from shared.contracts.fields import EventData, Origin, ProviderRef
-from shared.messaging.handlers import Received
-from shared.messaging.projections import Projection
-from shared.messaging.reactions import Reacting, Reactions
+from shared.messaging.consuming.handlers import Received
+from shared.messaging.consuming.projections import Projection
+from shared.messaging.consuming.reactions import Reacting, Reactions
 from shared.persistence.history import Change, record
 from shared.persistence.pool import Connection
 from shared.reference.office_day import office_day

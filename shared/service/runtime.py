@@ -18,9 +18,9 @@ from fastapi import APIRouter
 import shared.messaging
 import shared.persistence
 from shared.messaging import status
-from shared.messaging.consumer import Consumer
-from shared.messaging.reactions import AnyReactions
-from shared.messaging.relay import FLUSH_S, Relay
+from shared.messaging.consuming.consumer import Consumer
+from shared.messaging.consuming.reactions import AnyReactions
+from shared.messaging.relaying.relay import FLUSH_S, Relay
 from shared.persistence import answers, migrations
 from shared.persistence.failures import is_passing
 from shared.persistence.migrations import MigrationError

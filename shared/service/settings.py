@@ -8,7 +8,7 @@ from pydantic import Field, SecretStr, StringConstraints, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.messaging.broker import KafkaSettings
-from shared.messaging.parking import RetryPolicy
+from shared.messaging.consuming.parking import RetryPolicy
 from shared.security.tokens import LOCAL_ISSUER, TokenSettings
 
 

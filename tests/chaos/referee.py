@@ -15,9 +15,10 @@ from services.funding.reactions import reactions as funding
 from services.intelligence.reactions import reactions as intelligence
 from services.notify.reactions import reactions as notify
 from services.visits.reactions import reactions as visits
-from shared.messaging import dead_letters, offsets, status
+from shared.messaging import offsets, status
+from shared.messaging.consuming import dead_letters
+from shared.messaging.consuming.reactions import AnyReactions
 from shared.messaging.operator_actions import Operator
-from shared.messaging.reactions import AnyReactions
 from shared.persistence.pool import prepare
 from tests.chaos.accounts import Accounts, Finding, Told, name_of
 from tests.chaos.cluster import Cluster

@@ -18,11 +18,13 @@ from typing import Any
 
 import asyncpg
 
-from shared.messaging import inbox, offsets, ordering, outbox, positions, relay_rows, wake
+from shared.messaging import offsets, ordering, outbox, positions, wake
+from shared.messaging.consuming import inbox
 from shared.messaging.offsets import Partition
 from shared.messaging.ordering import Held, Parking, Plan, Position, Reason, Standing
 from shared.messaging.outbox import NewEvent
 from shared.messaging.records import Event, Stream
+from shared.messaging.relaying import relay_rows
 from shared.persistence.pool import Connection
 from shared.service.application import main
 

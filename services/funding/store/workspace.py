@@ -11,7 +11,7 @@ from services.funding.domain.standing import Standing
 from services.funding.store import agreements, ledger, proposals, providers, waiting
 from shared.contracts.fields import EventData, ProviderRef
 from shared.contracts.outcomes import OutcomeRecorded
-from shared.messaging.handlers import Received
+from shared.messaging.consuming.handlers import Received
 from shared.persistence import history
 from shared.persistence.history import Change
 from shared.persistence.pool import Connection

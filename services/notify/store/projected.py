@@ -9,7 +9,7 @@ from services.notify.domain.happenings import Categories, concerns_of
 from services.notify.store import categories, feed, workspace
 from services.notify.store.feed import NewEntry
 from shared.contracts.fields import EventData
-from shared.messaging.handlers import Received
+from shared.messaging.consuming.handlers import Received
 from shared.persistence.pool import Connection
 
 

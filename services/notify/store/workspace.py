@@ -10,7 +10,7 @@ from services.notify.store import categories, deliveries, directory, feed
 from services.notify.store.deliveries import NewDelivery
 from services.notify.store.feed import NewEntry
 from shared.contracts.fields import EventData
-from shared.messaging.handlers import Received
+from shared.messaging.consuming.handlers import Received
 from shared.persistence import history
 from shared.persistence.history import Change
 from shared.persistence.pool import Connection

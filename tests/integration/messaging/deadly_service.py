@@ -11,10 +11,10 @@ from datetime import timedelta
 
 from shared.contracts.concerns import ConcernClosed
 from shared.messaging.broker import KafkaSettings
-from shared.messaging.consumer import Consumer
-from shared.messaging.handlers import Received
-from shared.messaging.parking import RetryPolicy
-from shared.messaging.reactions import Reacting, Reactions
+from shared.messaging.consuming.consumer import Consumer
+from shared.messaging.consuming.handlers import Received
+from shared.messaging.consuming.parking import RetryPolicy
+from shared.messaging.consuming.reactions import Reacting, Reactions
 from shared.persistence.pool import open_pool
 from tests.integration.messaging.delivery import Workspace, load, save
 

@@ -25,14 +25,15 @@ from shared.contracts.concerns import ConcernClosed
 from shared.contracts.envelope import read_envelope
 from shared.contracts.fields import EventData
 from shared.contracts.registry import PARTITIONS, Topic
-from shared.messaging import parking, topics
+from shared.messaging import topics
 from shared.messaging.broker import KafkaSettings
-from shared.messaging.consumer import Consumer
-from shared.messaging.handlers import Received
-from shared.messaging.parking import ParkedStream, RetryPolicy
-from shared.messaging.reactions import AnyReactions, Reacting, Reactions
+from shared.messaging.consuming import parking
+from shared.messaging.consuming.consumer import Consumer
+from shared.messaging.consuming.handlers import Received
+from shared.messaging.consuming.parking import ParkedStream, RetryPolicy
+from shared.messaging.consuming.reactions import AnyReactions, Reacting, Reactions
 from shared.messaging.records import Record
-from shared.messaging.relay import Relay
+from shared.messaging.relaying.relay import Relay
 from shared.messaging.unit_of_work import unit_of_work
 from shared.persistence.pool import Connection, Pool
 from tests.unit.messaging.crafted import SOURCE, closed_event

@@ -7,18 +7,18 @@ import pytest
 
 from shared.contracts.registry import Topic
 from shared.messaging import offsets
-from shared.messaging import retries as retries_module
 from shared.messaging.broker import KafkaSettings
-from shared.messaging.inbox import Inbox
-from shared.messaging.intake import Intake
+from shared.messaging.consuming import retries as retries_module
+from shared.messaging.consuming.inbox import Inbox
+from shared.messaging.consuming.intake import Intake
+from shared.messaging.consuming.parking import RetryPolicy
+from shared.messaging.consuming.placing import Placing
+from shared.messaging.consuming.reactions import AnyReactions
+from shared.messaging.consuming.retries import Retries
 from shared.messaging.loops import Loop
 from shared.messaging.offsets import Partition
 from shared.messaging.operator_actions import Operator
-from shared.messaging.parking import RetryPolicy
-from shared.messaging.placing import Placing
-from shared.messaging.reactions import AnyReactions
 from shared.messaging.records import Record
-from shared.messaging.retries import Retries
 from shared.persistence.pool import Pool
 from tests.integration.messaging.delivery import OFFICE, make_reactions
 

@@ -5,7 +5,7 @@ import sys
 from datetime import timedelta
 
 from shared.messaging.broker import KafkaSettings
-from shared.messaging.relay import Relay
+from shared.messaging.relaying.relay import Relay
 
 
 async def main(dsn: str, bootstrap: str, source: str, idempotence: str) -> None:

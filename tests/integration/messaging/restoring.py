@@ -12,10 +12,10 @@ from shared.contracts.concerns import ConcernClosed
 from shared.contracts.fields import Category, EventData, Origin, VisitKind
 from shared.contracts.visits import VisitRequired
 from shared.messaging.broker import KafkaSettings
-from shared.messaging.consumer import Consumer
-from shared.messaging.handlers import Received
+from shared.messaging.consuming.consumer import Consumer
+from shared.messaging.consuming.handlers import Received
+from shared.messaging.consuming.reactions import Reacting, Reactions
 from shared.messaging.operator_actions import Operator
-from shared.messaging.reactions import Reacting, Reactions
 from shared.persistence import migrations
 from shared.persistence.pool import Connection, Pool, open_pool
 from tests.fixtures.infrastructure import PostgresServer

@@ -9,9 +9,9 @@ import pytest
 from aiokafka import TopicPartition
 
 from shared.contracts.registry import PARTITIONS, Topic
-from shared.messaging import consumer as consumer_module
 from shared.messaging.broker import KafkaSettings
-from shared.messaging.inbox import Inbox, OffsetsWentBack
+from shared.messaging.consuming import consumer as consumer_module
+from shared.messaging.consuming.inbox import Inbox, OffsetsWentBack
 from shared.persistence.pool import Pool
 from tests.integration.messaging.delivery import (
     OFFICE,

@@ -11,12 +11,12 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.records_to_delete import RecordsToDelete
 
 from shared.contracts.registry import PARTITIONS, Topic
-from shared.messaging import consumer as consumer_module
 from shared.messaging import offsets
-from shared.messaging import relay as relay_module
 from shared.messaging.broker import KafkaSettings, cluster_id
-from shared.messaging.inbox import Inbox
+from shared.messaging.consuming import consumer as consumer_module
+from shared.messaging.consuming.inbox import Inbox
 from shared.messaging.offsets import Partition
+from shared.messaging.relaying import relay as relay_module
 from shared.persistence.pool import Pool
 from tests.integration.messaging.delivery import (
     OwnBroker,

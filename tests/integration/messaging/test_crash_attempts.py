@@ -12,11 +12,11 @@ from types import SimpleNamespace
 import pytest
 
 from shared.contracts.concerns import ConcernClosed
-from shared.messaging import attempts, dead_letters
 from shared.messaging.broker import KafkaSettings
-from shared.messaging.handlers import Received
+from shared.messaging.consuming import attempts, dead_letters
+from shared.messaging.consuming.handlers import Received
+from shared.messaging.consuming.reactions import AnyReactions, Reacting, Reactions
 from shared.messaging.offsets import Partition
-from shared.messaging.reactions import AnyReactions, Reacting, Reactions
 from shared.messaging.records import Record
 from shared.persistence.pool import Connection, Pool
 from tests.integration.messaging.deadly_service import ENDED, POLICY

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer
 
-from shared.messaging import dead_letter_topic, dead_letters, operator_actions, parking, positions
+from shared.messaging import operator_actions, positions
 from shared.messaging.broker import KafkaSettings, new_producer
-from shared.messaging.dead_letters import CannotRedrive, DeadLetter, LetterNotFound, LetterResolved
+from shared.messaging.consuming import dead_letters, parking
+from shared.messaging.consuming.dead_letters import CannotRedrive, DeadLetter, LetterNotFound, LetterResolved
 from shared.messaging.records import Record, Stream
+from shared.messaging.relaying import dead_letter_topic
 from shared.messaging.topics import DEAD_LETTERS_TOPIC
 from shared.persistence.pool import Connection, Pool
 from tests.integration.messaging.delivery import (

@@ -16,11 +16,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 import shared.messaging
 from deploy.local.postgres import PostgresServer
 from shared.contracts.concerns import ConcernClosed
-from shared.messaging import dead_letters, parking
-from shared.messaging.handlers import Received
-from shared.messaging.inbox import Inbox
-from shared.messaging.parking import RetryPolicy
-from shared.messaging.reactions import AnyReactions, Reacting, Reactions
+from shared.messaging.consuming import dead_letters, parking
+from shared.messaging.consuming.handlers import Received
+from shared.messaging.consuming.inbox import Inbox
+from shared.messaging.consuming.parking import RetryPolicy
+from shared.messaging.consuming.reactions import AnyReactions, Reacting, Reactions
 from shared.messaging.records import Record
 from shared.persistence import migrations
 from shared.persistence.pool import Pool, open_pool

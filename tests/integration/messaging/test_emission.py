@@ -10,10 +10,10 @@ import pytest
 from shared.contracts.concerns import ConcernClosed
 from shared.contracts.registry import Topic
 from shared.messaging import outbox, wake
+from shared.messaging.consuming.inbox import Inbox
+from shared.messaging.consuming.reactions import Reacting, Reactions, Received
 from shared.messaging.event_ids import derived
-from shared.messaging.inbox import Inbox
 from shared.messaging.outbox import EmissionRefused, NewEvent
-from shared.messaging.reactions import Reacting, Reactions, Received
 from shared.messaging.unit_of_work import unit_of_work
 from shared.persistence.failures import is_passing
 from shared.persistence.pool import Pool

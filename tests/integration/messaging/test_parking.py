@@ -10,10 +10,11 @@ from typing import Any
 import asyncpg
 import pytest
 
-from shared.messaging import held_events, parking, positions
+from shared.messaging import positions
 from shared.messaging.broker import KafkaSettings
-from shared.messaging.inbox import PORTION, Inbox
-from shared.messaging.parking import HeadIsDead, RetryPolicy
+from shared.messaging.consuming import held_events, parking
+from shared.messaging.consuming.inbox import PORTION, Inbox
+from shared.messaging.consuming.parking import HeadIsDead, RetryPolicy
 from shared.messaging.records import Record, Stream
 from shared.persistence.pool import Pool
 from tests.integration.messaging.delivery import (

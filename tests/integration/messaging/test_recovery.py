@@ -8,8 +8,8 @@ import pytest
 from shared.messaging import operator_actions, status
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.outbox import EmissionRefused
-from shared.messaging.recovery import Recovery, recover
-from shared.messaging.relay import Relay
+from shared.messaging.relaying.recovery import Recovery, recover
+from shared.messaging.relaying.relay import Relay
 from shared.persistence.pool import Pool
 from tests.fixtures.infrastructure import PostgresServer
 from tests.integration.messaging.delivery import (

@@ -11,10 +11,12 @@ from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.producer.sender import Sender
 
 from shared.contracts.registry import MAX_VALUE_BYTES, PARTITIONS, Topic
-from shared.messaging import dead_letter_topic, dead_letters, outbox, status
+from shared.messaging import outbox, status
 from shared.messaging.broker import KafkaSettings
+from shared.messaging.consuming import dead_letters
 from shared.messaging.outbox import EventTooLarge, InvalidKey
 from shared.messaging.records import Defect, undeliverable
+from shared.messaging.relaying import dead_letter_topic
 from shared.messaging.topics import DEAD_LETTERS_TOPIC
 from shared.messaging.unit_of_work import UnitOfWork, unit_of_work
 from shared.persistence.pool import Pool

@@ -8,7 +8,7 @@ import pytest
 from shared.messaging import operator_actions
 from shared.messaging.broker import KafkaSettings
 from shared.messaging.outbox import EmissionRefused
-from shared.messaging.republishing import Republished, republish
+from shared.messaging.relaying.republishing import Republished, republish
 from shared.persistence.pool import Pool
 from tests.integration.messaging.delivery import (
     OwnBroker,

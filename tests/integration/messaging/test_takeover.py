@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from shared.messaging import relay
 from shared.messaging.broker import KafkaSettings
+from shared.messaging.relaying import relay
 from shared.persistence.pool import Pool
 from tests.integration.messaging.delivery import (
     a_key,

@@ -10,8 +10,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from shared.messaging import inbox, offsets, ordering, outbox, positions, relay_rows, wake
+from shared.messaging import offsets, ordering, outbox, positions, wake
 from shared.messaging.broker import KafkaSettings
+from shared.messaging.consuming import inbox
+from shared.messaging.relaying import relay_rows
 from shared.persistence.pool import Pool
 from tests.chaos import unguarded
 from tests.integration.messaging.delivery import a_key, applied, consuming, emit, ready, relaying

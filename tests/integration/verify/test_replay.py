@@ -12,8 +12,8 @@ from services.intelligence.reactions import projection as intelligence
 from services.notify.reactions import projection as notify
 from services.visits.reactions import projection as visits
 from shared.messaging.broker import KafkaSettings
+from shared.messaging.consuming.replay import CannotReplay, Replayed, replay
 from shared.messaging.operator_actions import Operator
-from shared.messaging.replay import CannotReplay, Replayed, replay
 from shared.persistence.pool import connect
 from tests.integration.verify.conftest import Played, break_
 

@@ -10,7 +10,7 @@ import structlog
 from pydantic import ValidationError
 
 from services.notify.domain.stakeholders import Subscription
-from shared.messaging.reactions import ReactionFailed
+from shared.messaging.consuming.reactions import ReactionFailed
 from shared.observability import failures, logs
 from tests.unit.messaging.crafted import envelope
 

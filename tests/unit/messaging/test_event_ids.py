@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.messaging.consuming.reactions import Reacting
 from shared.messaging.event_ids import derived, is_derived
-from shared.messaging.reactions import Reacting
 from tests.unit.messaging.crafted import CLOSED, closed_event, envelope
 
 SOURCE = "/east-midlands/visits"

@@ -8,7 +8,7 @@ from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 from shared.contracts.registry import Topic
-from shared.messaging.fetching import Fetched, Fetching
+from shared.messaging.consuming.fetching import Fetched, Fetching
 from shared.messaging.records import Event, decode
 from tests.unit.messaging.crafted import record
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from shared.contracts.envelope import Envelope, instant
 from shared.contracts.registry import EVENTS, PARTITIONS, EventSpec
-from shared.messaging.outgoing_records import RecordMaker
-from shared.messaging.relay_rows import stretches
+from shared.messaging.relaying.outgoing_records import RecordMaker
+from shared.messaging.relaying.relay_rows import stretches
 
 TRACE = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
 

@@ -4,7 +4,7 @@ import pytest
 
 from shared.messaging.log_reading import Span
 from shared.messaging.offsets import Partition
-from shared.messaging.own_records import Acknowledged, beyond, topics_of
+from shared.messaging.relaying.own_records import Acknowledged, beyond, topics_of
 
 HERE = ("quality.concerns.v1", 3)
 

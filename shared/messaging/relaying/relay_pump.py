@@ -29,12 +29,12 @@ from aiokafka.errors import (
 )
 from aiokafka.structs import RecordMetadata
 
-from shared.messaging import relay_rows
 from shared.messaging.loops import Loop
 from shared.messaging.offsets import Partition
-from shared.messaging.outgoing_records import Lot, RecordMaker
 from shared.messaging.pacing import Pace
-from shared.messaging.relay_rows import Row
+from shared.messaging.relaying import relay_rows
+from shared.messaging.relaying.outgoing_records import Lot, RecordMaker
+from shared.messaging.relaying.relay_rows import Row
 from shared.observability import metrics
 from shared.persistence.pool import Connection
 

@@ -15,10 +15,10 @@ from uuid import UUID
 from shared.contracts.registry import PARTITIONS
 from shared.messaging import offsets, operator_actions
 from shared.messaging.broker import KafkaSettings, cluster_id
+from shared.messaging.consuming.projections import AnyProjection, Told
 from shared.messaging.log_reading import LogReader, Span, open_log
 from shared.messaging.offsets import Partition
 from shared.messaging.operator_actions import Operator
-from shared.messaging.projections import AnyProjection, Told
 from shared.messaging.records import Event, Record, Stream, decode
 from shared.persistence import trying
 from shared.persistence.pool import Connection

@@ -20,13 +20,14 @@ from uuid import UUID
 import asyncpg
 import structlog
 
-from shared.messaging import operator_actions, outbox, own_records
+from shared.messaging import operator_actions, outbox
 from shared.messaging.broker import KafkaSettings, cluster_id
 from shared.messaging.event_ids import is_derived
 from shared.messaging.log_reading import open_log
 from shared.messaging.offsets import Partition
 from shared.messaging.operator_actions import Operator
-from shared.messaging.own_records import Acknowledged, OwnRecord
+from shared.messaging.relaying import own_records
+from shared.messaging.relaying.own_records import Acknowledged, OwnRecord
 from shared.persistence.pool import Connection
 
 _log = structlog.get_logger("relay")

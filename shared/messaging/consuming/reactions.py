@@ -21,7 +21,7 @@ from shared.contracts.envelope import Envelope
 from shared.contracts.fields import EventData
 from shared.contracts.registry import by_model
 from shared.messaging import event_ids
-from shared.messaging.handlers import Handlers, Received, W
+from shared.messaging.consuming.handlers import Handlers, Received, W
 from shared.messaging.outbox import NewEvent
 from shared.observability import tracing
 from shared.persistence.pool import Connection

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from shared.contracts.envelope import Envelope
 from shared.contracts.fields import EventData
-from shared.messaging.handlers import Handlers, Received, W
+from shared.messaging.consuming.handlers import Handlers, Received, W
 from shared.persistence.pool import Connection
 
 

@@ -7,13 +7,13 @@ from datetime import datetime
 
 import structlog
 
-from shared.messaging import parking, reporting
-from shared.messaging.failing import failure, is_no_events_fault
-from shared.messaging.inbox import PORTION, Applied, Failure, Inbox
+from shared.messaging.consuming import parking, reporting
+from shared.messaging.consuming.failing import failure, is_no_events_fault
+from shared.messaging.consuming.inbox import PORTION, Applied, Failure, Inbox
+from shared.messaging.consuming.parking import ParkedStream, RetryPolicy
+from shared.messaging.consuming.reactions import ReactionFailed
 from shared.messaging.offsets import Partition
 from shared.messaging.ordering import Reason
-from shared.messaging.parking import ParkedStream, RetryPolicy
-from shared.messaging.reactions import ReactionFailed
 from shared.messaging.records import Stream
 from shared.observability import metrics
 from shared.persistence.pool import Pool

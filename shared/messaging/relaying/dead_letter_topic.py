@@ -7,7 +7,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 
 from shared.contracts.envelope import instant
-from shared.messaging.dead_letters import record_of
+from shared.messaging.consuming.dead_letters import record_of
 from shared.messaging.records import Record
 from shared.messaging.topics import DEAD_LETTERS_TOPIC, TOPIC_CONFIG
 from shared.persistence.pool import Connection

@@ -13,14 +13,14 @@ from datetime import datetime
 import asyncpg
 import structlog
 
-from shared.messaging import attempts, reporting
-from shared.messaging.failing import failure, is_no_events_fault, stream_of
-from shared.messaging.inbox import PORTION, Applied, Failure, Inbox, OffsetsWentBack
+from shared.messaging.consuming import attempts, reporting
+from shared.messaging.consuming.failing import failure, is_no_events_fault, stream_of
+from shared.messaging.consuming.inbox import PORTION, Applied, Failure, Inbox, OffsetsWentBack
+from shared.messaging.consuming.parking import RetryPolicy
+from shared.messaging.consuming.placing import Placing
+from shared.messaging.consuming.reactions import ReactionFailed
 from shared.messaging.loops import Loop
 from shared.messaging.offsets import Partition
-from shared.messaging.parking import RetryPolicy
-from shared.messaging.placing import Placing
-from shared.messaging.reactions import ReactionFailed
 from shared.messaging.records import Event, Record, Stream, decode
 from shared.observability import metrics
 from shared.persistence.pool import Pool

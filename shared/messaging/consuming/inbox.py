@@ -8,22 +8,13 @@ from datetime import datetime
 from shared.contracts.envelope import Envelope
 from shared.contracts.fields import EventData
 from shared.contracts.registry import by_type
-from shared.messaging import (
-    attempts,
-    dead_letters,
-    held_events,
-    offsets,
-    ordering,
-    outbox,
-    parking,
-    positions,
-    wake,
-)
+from shared.messaging import offsets, ordering, outbox, positions, wake
+from shared.messaging.consuming import attempts, dead_letters, held_events, parking
+from shared.messaging.consuming.parking import ParkedStream
+from shared.messaging.consuming.reactions import AnyReactions
 from shared.messaging.offsets import Partition
 from shared.messaging.ordering import Held, Parking, Plan, Reason, Standing
 from shared.messaging.outbox import NewEvent
-from shared.messaging.parking import ParkedStream
-from shared.messaging.reactions import AnyReactions
 from shared.messaging.records import Defect, Event, Record, Stream, Undeliverable, decode, undeliverable
 from shared.persistence.pool import Connection, Pool
 

@@ -17,7 +17,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from shared.contracts.envelope import CONTENT_TYPE, SPEC_VERSION, UnreadableRecord, read_envelope
 from shared.contracts.registry import by_type
 from shared.messaging.offsets import Partition
-from shared.messaging.relay_rows import Row
+from shared.messaging.relaying.relay_rows import Row
 
 Headers = list[tuple[str, bytes]]
 

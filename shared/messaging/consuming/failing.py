@@ -6,9 +6,9 @@ import asyncpg
 
 from shared.contracts.envelope import Envelope
 from shared.contracts.registry import by_type
-from shared.messaging.inbox import Failure
-from shared.messaging.parking import RetryPolicy
-from shared.messaging.reactions import ReactionFailed
+from shared.messaging.consuming.inbox import Failure
+from shared.messaging.consuming.parking import RetryPolicy
+from shared.messaging.consuming.reactions import ReactionFailed
 from shared.messaging.records import Stream, printable
 from shared.observability.failures import in_brief
 from shared.persistence.failures import is_passing

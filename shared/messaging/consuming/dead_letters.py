@@ -10,7 +10,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from shared.messaging import held_events, offsets, operator_actions, parking, positions
+from shared.messaging import offsets, operator_actions, positions
+from shared.messaging.consuming import held_events, parking
 from shared.messaging.operator_actions import Operator, OperatorAction
 from shared.messaging.ordering import Position
 from shared.messaging.records import Defect, Event, Record, Stream, Undeliverable, decode

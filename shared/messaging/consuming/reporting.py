@@ -8,7 +8,7 @@ from datetime import datetime
 import structlog
 
 from shared.contracts.envelope import Envelope
-from shared.messaging.inbox import Applied
+from shared.messaging.consuming.inbox import Applied
 from shared.messaging.ordering import Reason
 from shared.observability import metrics
 

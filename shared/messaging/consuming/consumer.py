@@ -21,17 +21,17 @@ from faststream.kafka.subscriber.usecase import LogicSubscriber
 
 from shared.messaging import raw_records
 from shared.messaging.broker import KafkaSettings, new_broker
-from shared.messaging.fetching import Fetching
-from shared.messaging.inbox import Inbox, OffsetsWentBack
-from shared.messaging.intake import Intake
+from shared.messaging.consuming.fetching import Fetching
+from shared.messaging.consuming.inbox import Inbox, OffsetsWentBack
+from shared.messaging.consuming.intake import Intake
+from shared.messaging.consuming.parking import RetryPolicy
+from shared.messaging.consuming.placing import Placing
+from shared.messaging.consuming.reactions import AnyReactions
+from shared.messaging.consuming.retries import Retries
 from shared.messaging.loops import Loop
 from shared.messaging.offsets import Partition
 from shared.messaging.pacing import Pace
-from shared.messaging.parking import RetryPolicy
-from shared.messaging.placing import Placing
-from shared.messaging.reactions import AnyReactions
 from shared.messaging.records import Record
-from shared.messaging.retries import Retries
 from shared.observability import metrics
 from shared.persistence.failures import is_passing
 from shared.persistence.pool import Pool

@@ -22,12 +22,13 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from shared.messaging import dead_letter_topic, outbox, recovery, relay_rows, wake
+from shared.messaging import outbox, wake
 from shared.messaging.broker import KafkaSettings, new_producer
 from shared.messaging.log_reading import LogNotReadable
 from shared.messaging.loops import Loop
-from shared.messaging.outgoing_records import RecordMaker
-from shared.messaging.relay_pump import Pump, Session
+from shared.messaging.relaying import dead_letter_topic, recovery, relay_rows
+from shared.messaging.relaying.outgoing_records import RecordMaker
+from shared.messaging.relaying.relay_pump import Pump, Session
 from shared.observability import metrics
 from shared.persistence.failures import is_passing
 from shared.persistence.pool import Connection, connect

@@ -1,0 +1,1 @@
+"""What a service gives out: from the outbox to the topics, in order, and again after a loss."""
