@@ -100,8 +100,19 @@ async def mark_sent(
 ) -> None:
     """Mark what the broker has, and how far it has acknowledged each partition, in one statement.
 
-    ``acknowledged`` is the offset after the last record of each partition.
+    Keys that stood still at one of these rows go on. ``acknowledged`` is the offset after the last record of each
+    partition.
     """
+    if any(row["stopped"] for row in rows):
+        # First: cut off between the two, the row is sent again. The other way round its key would be said to stand
+        # still for ever.
+        await connection.execute(
+            """
+            delete from relay_stops where event_id in (
+                select event_id from outbox where position = any ($1::bigint[])
+            )""",
+            [row["position"] for row in rows if row["stopped"]],
+        )
     await connection.execute(
         """
         with marked as (delete from outbox_unsent where position = any ($1::bigint[]))
@@ -116,14 +127,6 @@ async def mark_sent(
         [number for _, number in acknowledged],
         list(acknowledged.values()),
     )
-    if any(row["stopped"] for row in rows):
-        await connection.execute(
-            """
-            delete from relay_stops where event_id in (
-                select event_id from outbox where position = any ($1::bigint[])
-            )""",
-            [row["position"] for row in rows if row["stopped"]],
-        )
 
 
 async def stop_key(connection: Connection, row: Row, error: BaseException, retry_after: timedelta) -> None:
