@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from services.intelligence.domain.life import MACHINES, Command
+from services.intelligence.domain.machines import MACHINES, Command
 from shared.contracts.registry import by_type
 from shared.contracts.training import RestorationReason, SuspensionReason, TrainingBasis
 from tests.docs import applications

@@ -12,7 +12,7 @@ SOURCES = sorted(
     path for folder in ("services", "shared", "deploy") for path in (ROOT / folder).rglob("*.py") if path.is_file()
 )
 _SQL = re.compile(r"^\s*(select\s.+\sfrom\s|insert\s+into\s|update\s+\w+\s.*\bset\s|delete\s+from\s)", re.I | re.S)
-_SQL_ROOMS = re.compile(r"^(services/\w+/store(/\w+)?\.py|shared/(persistence|messaging)/\w+\.py)$")
+_SQL_ROOMS = re.compile(r"^(services/\w+/store(/\w+)?\.py|shared/(persistence|messaging(/\w+)?)/\w+\.py)$")
 
 #: The making of roles and databases on one machine is administration, not a service's.
 _ADMINISTRATION = {"deploy/local/postgres.py"}

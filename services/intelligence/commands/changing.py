@@ -6,7 +6,7 @@ from uuid import UUID
 
 from services.intelligence.commands.telling import tell
 from services.intelligence.domain.concern import Concern
-from services.intelligence.domain.standing import moves
+from services.intelligence.domain.life import moves
 from services.intelligence.domain.story import concerns_of
 from services.intelligence.queries import concern_view
 from services.intelligence.store import concerns, story

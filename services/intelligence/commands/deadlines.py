@@ -5,7 +5,7 @@ from datetime import timedelta
 from services.intelligence.commands.changing import keep
 from services.intelligence.domain.concern import Concern
 from services.intelligence.domain.following_up import settle_condition
-from services.intelligence.domain.life import CheckState
+from services.intelligence.domain.standing import CheckState
 from services.intelligence.store import concern_life, concerns, story
 from shared.contracts.concerns import ExitConditionSet, ExitConditionState
 from shared.contracts.registry import by_model

@@ -12,11 +12,11 @@ from services.intelligence.commands.flagging import flag_newcomers
 from services.intelligence.commands.proposing import consider
 from services.intelligence.commands.telling import tell
 from services.intelligence.domain.concern import Concern
+from services.intelligence.domain.life import Life
 from services.intelligence.domain.organisation import Organisation, require_provider
 from services.intelligence.domain.rating import Rating
 from services.intelligence.domain.register import ConcernRow, ProviderRow
 from services.intelligence.domain.scope import require_standards
-from services.intelligence.domain.standing import Life
 from services.intelligence.store import concerns, organisations, story
 from services.intelligence.store.concerns import ImportedConcern, RatingRow
 from services.intelligence.store.story import Chapter

@@ -6,10 +6,10 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from services.intelligence.domain.life import SIGNIFICANT
+from services.intelligence.domain.life import Life
+from services.intelligence.domain.machines import SIGNIFICANT
 from services.intelligence.domain.organisation import Organisation
 from services.intelligence.domain.rating import Rating
-from services.intelligence.domain.standing import Life
 from shared.contracts.concerns import (
     ClosureReason,
     ConcernClosed,

@@ -9,8 +9,8 @@ from uuid import UUID
 import asyncpg
 
 from services.intelligence.domain.following_up import Restoration
-from services.intelligence.domain.life import CheckState
-from services.intelligence.domain.standing import ExitCondition, Life, Standing, Suspension
+from services.intelligence.domain.life import Life
+from services.intelligence.domain.standing import CheckState, ExitCondition, Standing, Suspension
 from shared.contracts.concerns import ExitConditionOwner, ExitConditionState, Register, RegisterState
 from shared.contracts.training import RestorationReason, SuspensionReason
 from shared.persistence.pool import Connection

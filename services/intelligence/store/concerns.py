@@ -9,10 +9,10 @@ from uuid import UUID
 import asyncpg
 
 from services.intelligence.domain.concern import Concern, Status
-from services.intelligence.domain.life import Stage
+from services.intelligence.domain.life import Life
 from services.intelligence.domain.organisation import Organisation
 from services.intelligence.domain.rating import Rating
-from services.intelligence.domain.standing import Life
+from services.intelligence.domain.standing import Stage
 from services.intelligence.store import concern_life
 from services.intelligence.store.concern_life import FollowUp
 from shared.contracts.concerns import ClosureReason, Register

@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from services.intelligence.domain.concern import Status
-from services.intelligence.domain.life import Stage, TrainingState
+from services.intelligence.domain.standing import Stage, TrainingState
 from services.intelligence.views.bodies import Body, Standards
 from services.intelligence.views.following_up import ExitConditionView, RegisterView, SuspensionView
 from services.intelligence.views.items import ItemView

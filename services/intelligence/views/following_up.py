@@ -6,8 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from services.intelligence.domain.life import CheckState
-from services.intelligence.domain.standing import ExitCondition, Standing
+from services.intelligence.domain.standing import CheckState, ExitCondition, Standing
 from services.intelligence.store.concern_life import ListedCondition, PastSuspension
 from services.intelligence.views.bodies import Body
 from shared.contracts.concerns import ExitConditionOwner, ExitConditionState, Register, RegisterState

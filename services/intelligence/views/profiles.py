@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from services.intelligence.domain.concern import Concern, marked_for
-from services.intelligence.domain.life import Stage, TrainingState
+from services.intelligence.domain.standing import Stage, TrainingState
 from services.intelligence.store.profiles import RatedConcern
 from services.intelligence.views.flags import FlagView, SeriesView
 from services.intelligence.views.following_up import RegisterView

@@ -8,7 +8,7 @@ from uuid import UUID
 import shared.messaging
 import shared.persistence
 from services.intelligence.app import SPEC
-from services.intelligence.domain.life import Stage
+from services.intelligence.domain.standing import Stage
 from services.intelligence.store import concerns
 from shared.persistence import migrations
 from shared.persistence.history import Change, record

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from uuid import UUID
 
-from services.intelligence.domain.life import MACHINES
-from services.intelligence.domain.standing import ExitCondition, Life, Suspension, moves
+from services.intelligence.domain.life import Life, moves
+from services.intelligence.domain.machines import MACHINES
+from services.intelligence.domain.standing import ExitCondition, Suspension
 from shared.contracts.concerns import ClosureReason, ExitConditionOwner, ExitConditionState, Register
 from shared.contracts.fields import Category
 from shared.contracts.training import SuspensionReason

@@ -14,18 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from services.intelligence.domain.life import (
-    CHECK,
-    CONCERN,
-    MACHINES,
-    REGISTER,
-    TRAINING,
-    CheckState,
-    Command,
-    Stage,
-    TrainingState,
-)
-from services.intelligence.domain.standing import ExitCondition, Life, Suspension, moves
+from services.intelligence.domain.life import Life, moves
+from services.intelligence.domain.machines import CHECK, CONCERN, MACHINES, REGISTER, TRAINING, Command
+from services.intelligence.domain.standing import CheckState, ExitCondition, Stage, Suspension, TrainingState
 from shared.contracts.concerns import (
     ClosureReason,
     ExitConditionOwner,
