@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import pytest
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel
 
 from shared.contracts.concerns import ConcernClosed
@@ -33,7 +33,10 @@ class Order(BaseModel):
 @router.post("/orders", status_code=201)
 @router.post("/other-orders", status_code=201)
 async def place_order(
-    body: Order, command: Annotated[Command, Depends(command(Permission.MANAGE_CONCERNS))]
+    body: Order,
+    command: Annotated[Command, Depends(command(Permission.MANAGE_CONCERNS))],
+    again: int = 0,
+    first: Annotated[str, Query(alias="1")] = "",
 ) -> Response:
     async def act(work: UnitOfWork) -> Answer:
         for row in body.rows:
