@@ -46,18 +46,40 @@ begin
     return null;
 end $$;
 
+-- What a row refers to hardly ever changes, and then one row at a time: an update of anything else asks nothing.
+create function check_changed_provider() returns trigger language plpgsql as $$
+begin
+    if not exists (select from providers where ods_code = new.provider_code) then
+        raise exception 'a row of % refers to provider %, which providers does not hold', tg_table_name,
+            new.provider_code using errcode = 'foreign_key_violation';
+    end if;
+    return null;
+end $$;
+
+create function check_changed_concern() returns trigger language plpgsql as $$
+begin
+    if not exists (select from concerns where id = new.concern_id) then
+        raise exception 'a row of % refers to concern %, which concerns does not hold', tg_table_name, new.concern_id
+            using errcode = 'foreign_key_violation';
+    end if;
+    return null;
+end $$;
+
 alter table concerns drop constraint concerns_provider_code_fkey;
 create trigger provider_of_new after insert on concerns
     referencing new table as referring for each statement execute function check_provider();
 create trigger provider_of_changed after update on concerns
-    referencing new table as referring for each statement execute function check_provider();
+    for each row when (old.provider_code is distinct from new.provider_code)
+    execute function check_changed_provider();
 
 alter table requirements drop constraint requirements_provider_code_fkey, drop constraint requirements_concern_id_fkey;
 create trigger provider_of_new after insert on requirements
     referencing new table as referring for each statement execute function check_provider();
 create trigger provider_of_changed after update on requirements
-    referencing new table as referring for each statement execute function check_provider();
+    for each row when (old.provider_code is distinct from new.provider_code)
+    execute function check_changed_provider();
 create trigger concern_of_new after insert on requirements
     referencing new table as referring for each statement execute function check_concern();
 create trigger concern_of_changed after update on requirements
-    referencing new table as referring for each statement execute function check_concern();
+    for each row when (old.concern_id is distinct from new.concern_id)
+    execute function check_changed_concern();
