@@ -9,7 +9,7 @@ from shared.imports.pieces import Piece
 from shared.imports.problems import FileRefused
 
 #: Rows of a piece unless a source asks for fewer: few enough to stay in the processor's cache.
-ROWS = 2_000
+ROWS = 500
 
 #: What other files begin with, and what to send instead.
 _OTHER = (
